@@ -1,0 +1,117 @@
+"""Who drafts: the checkpoint's own MTP layer, or the text itself. Both guess; neither decides anything."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from engine.decoding.acceptance import Draft
+from engine.decoding.noise import Stream
+from engine.options import Acceptance
+
+if TYPE_CHECKING:
+    from engine.decoding.sampling import Sampler
+    from engine.decoding.sequence import SequenceState
+    from engine.model.mtp import MtpModule
+
+
+@dataclass(frozen=True, slots=True)
+class Drafts:
+    """The drafts of a round, and the time they took."""
+
+    drafts: tuple[Draft, ...]
+    catchup_seconds: float
+    """Feeding the MTP layer with what earlier rounds or the prompt left out; 0 in a steady state."""
+
+
+class Drafter(Protocol):
+    """Guesses the tokens that follow the text."""
+
+    def draft(self, state: SequenceState, depth: int) -> Drafts:
+        """At most `depth` tokens after `state.tokens`, whose last token is not in the caches yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class MtpDrafter:
+    """The checkpoint's MTP layer, applied again to its own output for every further token.
+
+    With T main rows and the text t_0..t_T: rows up to T-1 are run from the main model's true states (those
+    of earlier rounds as a catch-up), and the last gives the first draft. Draft j > 1 comes from a provisional
+    row T-2+j, made from draft j-1 and the state that draft j-1 came from. Provisional rows never count: once
+    the main model has verified, those positions are run again from its states.
+    """
+
+    mtp: MtpModule
+    sampler: Sampler
+    accept: Acceptance
+    stop_ids: frozenset[int]
+
+    def draft(self, state: SequenceState, depth: int) -> Drafts:
+        """See the class. Feeds `state.mtp_rows` up to `state.main_rows`."""
+        cache = state.mtp_cache
+        if cache is None:
+            message = "the sequence was made without an MTP cache"
+            raise ValueError(message)
+        began = time.perf_counter()
+        end = state.main_rows
+        begin = min(state.mtp_rows, end - 1)  # the last row runs again if a cancelled round had fed it
+        if begin < min(state.fresh_rows, end - 1):
+            fresh = min(state.fresh_rows, end - 1)
+            self.mtp.forward(state.tokens[begin + 1 : fresh + 1], state.hidden[begin:fresh], begin, cache)
+            state.mtp_rows = begin = fresh
+        caught_up = time.perf_counter()
+        rows = self.mtp.forward(state.tokens[begin + 1 : end + 1], state.hidden[begin:end], begin, cache)
+        state.mtp_rows = end
+        last = rows[-1:]
+        stream = Stream.DRAFT if self.accept is Acceptance.REJECTION else Stream.PICK
+        drafts: list[Draft] = []
+        while True:
+            logits = self.mtp.logits(last)[0].numpy()
+            drafts.append(Draft(self.sampler.pick(logits, end + 1 + len(drafts), stream), logits))
+            if len(drafts) == depth or drafts[-1].id in self.stop_ids:
+                return Drafts(tuple(drafts), caught_up - began)
+            last = self.mtp.forward([drafts[-1].id], last, end - 1 + len(drafts), cache)
+
+
+LONGEST_SUFFIX = 16
+SHORTEST_SUFFIX = 2
+"""Suffixes of one token occur everywhere and say little of what follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class NgramDrafter:
+    """Prompt lookup: find the longest suffix of the text that occurred before, and continue as it did then.
+
+    Of several places with an equally long suffix the latest is taken. Needs no weights and no caches.
+    """
+
+    stop_ids: frozenset[int]
+
+    def draft(self, state: SequenceState, depth: int) -> Drafts:
+        """See the class. Nothing is drafted where no suffix of two tokens occurred before."""
+        text = np.array(state.tokens, np.int64)
+        place = _continuation(text)
+        drafts: list[Draft] = []
+        for token in text[place : place + depth].tolist() if place is not None else []:
+            drafts.append(Draft(token, None))
+            if token in self.stop_ids:
+                break
+        return Drafts(tuple(drafts), 0.0)
+
+
+def _continuation(text: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int | None:
+    """Where the text went on after the latest of the longest earlier occurrences of its own suffix."""
+    size = text.size
+    ends = np.arange(1, size)  # an occurrence ends before `end`, and text[end] follows it
+    found = None
+    for length in range(1, min(LONGEST_SUFFIX, size - 1) + 1):
+        ends = ends[ends >= length]
+        ends = ends[text[ends - length] == text[size - length]]
+        if not ends.size:
+            break
+        if length >= SHORTEST_SUFFIX:
+            found = int(ends[-1])
+    return found

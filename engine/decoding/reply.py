@@ -1,0 +1,205 @@
+"""One reply, from prompt to stop: prefill, then rounds of draft, verify, accept.
+
+A round drafts k tokens, runs them behind the last token in one pass of the main model, keeps the longest
+agreeing prefix and one more token of the main model's own. Everything is reported as events; nothing is
+counted before its pass is complete, so the iterator may be cancelled or abandoned anywhere.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.decoding.acceptance import judge_by_picks, judge_by_rejection
+from engine.decoding.drafters import Drafts, MtpDrafter, NgramDrafter
+from engine.decoding.report import Reporter, RouteRecord
+from engine.decoding.sampling import Sampler
+from engine.errors import DraftscopeError
+from engine.events import Drafted, Finished, FinishReason, Prefilled, Prefilling, Verified
+from engine.options import Acceptance, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from engine.decoding.controls import Controls
+    from engine.decoding.drafters import Drafter
+    from engine.decoding.sequence import SequenceState
+    from engine.events import Event
+    from engine.model.mtp import MtpModule
+    from engine.model.transformer import Transformer
+    from engine.options import GenerateOptions
+    from engine.text.detokenizer import Detokenizer
+
+    Rows = np.ndarray[Any, np.dtype[np.float32]]
+
+PROGRESS_SECONDS = 0.25
+"""How often prefill says where it is, where layers are quicker than that."""
+
+_NOTHING = Drafts((), 0.0)
+
+
+class Cancelled(Exception):  # noqa: N818  it is no error
+    """A pass was given up between two layers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """What a reply is decoded with."""
+
+    model: Transformer
+    mtp: MtpModule | None
+    state: SequenceState
+    controls: Controls
+    eos_ids: tuple[int, ...]
+
+    def run(self, ids: Sequence[int], routes: RouteRecord | None = None) -> Iterator[int]:
+        """Run tokens behind the main rows; yields layers done. Raises Cancelled between layers.
+
+        Their states are in `state.hidden` afterwards; making the rows count is the caller's.
+        """
+        state = self.state
+        hidden = state.hidden[state.main_rows : state.main_rows + len(ids)]
+        if self.controls.cancelled:
+            raise Cancelled
+        for done in self.model.forward(ids, state.main_rows, state.caches, hidden, routes):
+            yield done
+            if self.controls.cancelled and done < len(self.model.layers):
+                raise Cancelled
+
+
+class Reply:
+    """The state of one reply while it is decoded."""
+
+    def __init__(self, decoder: Decoder, options: GenerateOptions, detokenizer: Detokenizer | None) -> None:
+        self._decoder = decoder
+        self._options = options
+        self._sampler = Sampler.of(options)
+        self._stop_ids = frozenset(options.stop_ids if options.ignore_eos else (*options.stop_ids, *decoder.eos_ids))
+        self._report = Reporter(detokenizer, options.stop_strings, options.detail)
+        self._emitted = 0
+        self._seconds = 0.0
+        self._reason: FinishReason | None = None
+        self._drafters: dict[Mode, Drafter] = {Mode.NGRAM: NgramDrafter(self._stop_ids)}
+        if decoder.mtp is not None:
+            self._drafters[Mode.MTP] = MtpDrafter(decoder.mtp, self._sampler, options.accept, self._stop_ids)
+
+    def events(self, prompt: Sequence[int]) -> Iterator[Event]:
+        """Decode the reply to a prompt that fits into the context."""
+        controls, message = self._decoder.controls, None
+        try:
+            yield from self._prefill(prompt)
+            number = 0
+            began = time.perf_counter()
+            while self._reason is None:
+                number += 1
+                controls.hold(began)
+                began = time.perf_counter()
+                yield from self._round(number)
+        except Cancelled:
+            self._reason = FinishReason.CANCELLED
+        except DraftscopeError as error:
+            self._reason, message = FinishReason.ERROR, str(error)
+        yield Finished(self._reason or FinishReason.ERROR, self._emitted, self._seconds, message)
+
+    def _prefill(self, prompt: Sequence[int]) -> Iterator[Event]:
+        decoder, state = self._decoder, self._decoder.state
+        began = reported = time.perf_counter()
+        reused = state.begin(prompt)
+        ids, layers = prompt[reused:], len(decoder.model.layers)
+        for layer in decoder.run(ids):
+            now = time.perf_counter()
+            if now - reported >= PROGRESS_SECONDS and layer < layers:
+                reported = now
+                yield Prefilling(layer, layers, len(ids), 0, now - began)
+        state.prefilled()
+        row = decoder.model.logits(state.hidden[state.main_rows - 1 : state.main_rows]).numpy()
+        first = self._sampler.pick(row[0], len(prompt))
+        self._seconds = time.perf_counter() - began
+        yield Prefilled(len(prompt), reused, self._seconds)
+        yield self._emit(0, Mode.ORDINARY, _NOTHING, 0, first, row, None, 0.0, 0.0)
+
+    def _round(self, number: int) -> Iterator[Event]:
+        decoder, state, options = self._decoder, self._decoder.state, self._options
+        began = time.perf_counter()
+        mode, drafts = self._draft()
+        drafted = time.perf_counter()
+        if drafts.drafts:
+            yield Drafted(number, self._report.drafted(drafts.drafts))
+        resumed = time.perf_counter()
+        routes = RouteRecord() if options.detail else None
+        ids = [state.tokens[-1], *(draft.id for draft in drafts.drafts)]
+        for _layer in decoder.run(ids, routes):
+            pass
+        rows = decoder.model.logits(state.hidden[state.main_rows : state.main_rows + len(ids)]).numpy()
+        judge = judge_by_rejection if options.accept is Acceptance.REJECTION else judge_by_picks
+        verdict = judge(self._sampler, drafts.drafts, rows, len(state.tokens))
+        verified = time.perf_counter()
+        draft_seconds = drafted - began - drafts.catchup_seconds
+        self._seconds += drafted - began + verified - resumed
+        yield self._emit(
+            number, mode, drafts, verdict.accepted, verdict.last, rows, routes, draft_seconds, verified - resumed
+        )
+
+    def _draft(self) -> tuple[Mode, Drafts]:
+        """What is in force now, cut to what is left of the reply and of the context."""
+        state, controls = self._decoder.state, self._decoder.controls
+        room = min(self._options.max_tokens - self._emitted, state.context - len(state.tokens)) - 1
+        mode, depth = controls.mode, min(controls.depth, room)
+        drafter = self._drafters.get(mode)
+        if drafter is None or depth == 0:
+            return mode, _NOTHING
+        return mode, drafter.draft(state, depth)
+
+    def _emit(
+        self,
+        number: int,
+        mode: Mode,
+        drafts: Drafts,
+        accepted: int,
+        last: int,
+        rows: Rows,
+        routes: RouteRecord | None,
+        draft_seconds: float,
+        verify_seconds: float,
+    ) -> Verified:
+        """Make a round's tokens text: all of them, or those up to the end of the reply."""
+        state, options = self._decoder.state, self._options
+        tokens = [*(draft.id for draft in drafts.drafts[:accepted]), last]
+        before = len(state.tokens)
+        for count, token in enumerate(tokens, start=1):
+            state.tokens.append(token)
+            self._emitted += 1
+            stops = self._report.push(token)
+            if token in self._stop_ids or stops:
+                self._reason = FinishReason.STOP
+            elif self._emitted == options.max_tokens:
+                self._reason = FinishReason.LENGTH
+            elif len(state.tokens) == state.context:
+                self._reason = FinishReason.CONTEXT
+            if self._reason is not None:
+                tokens = tokens[:count]
+                break
+        if number:
+            state.keep(min(len(state.tokens), before + accepted) - before + 1)
+        return self._report.verified(
+            Verified(
+                number,
+                mode,
+                len(drafts.drafts),
+                min(accepted, len(tokens)),
+                (),
+                (),
+                draft_seconds,
+                verify_seconds,
+                drafts.catchup_seconds,
+            ),
+            tokens,
+            accepted,
+            drafts.drafts,
+            rows,
+            routes,
+            ended=self._reason is not None,
+        )

@@ -1,0 +1,220 @@
+"""The engine: a checkpoint, opened and ready to decode.
+
+One text at a time, from one thread; `controls` may be used from any other. Everything an engine is asked for
+works on the same caches, which keep what the last call left: a prompt that begins as the last text did is
+only run from where they part.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from engine.checkpoint.audit import audit, expected
+from engine.checkpoint.checkpoint import open_checkpoint
+from engine.config import ModelConfig
+from engine.decoding.controls import Controls
+from engine.decoding.drafters import MtpDrafter
+from engine.decoding.reply import Decoder, Reply
+from engine.decoding.sampling import Sampler
+from engine.decoding.sequence import SequenceState
+from engine.errors import CheckpointError, UsageError
+from engine.kernels.cpu import CpuKernels
+from engine.offload.assemble import assemble
+from engine.offload.resident import ResidentWeights
+from engine.options import MAX_DEPTH, Acceptance, GenerateOptions
+from engine.text.generation import GenerationDefaults
+from engine.text.template import ChatTemplate
+from engine.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from engine.events import Event
+    from engine.kernels.base import Kernels
+    from engine.model.mtp import MtpModule
+    from engine.model.transformer import Transformer
+    from engine.offload.resident import Progress
+
+    Rows = np.ndarray[Any, np.dtype[np.float32]]
+
+DEFAULT_CONTEXT = 4096
+"""Tokens that caches are reserved for, unless the model was made for fewer."""
+
+_GREEDY = Sampler(temperature=0.0, top_k=0, top_p=1.0, min_p=0.0, seed=0)
+
+
+class Engine:
+    """A loaded checkpoint. Made by `load`; close it, or use it in a `with`."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        model: Transformer,
+        mtp: MtpModule | None,
+        context: int,
+        tokenizer: Tokenizer | None,
+        chat_template: ChatTemplate | None,
+        generation: GenerationDefaults,
+        warnings: tuple[str, ...],
+    ) -> None:
+        self.config = config
+        self.context = context
+        self.tokenizer = tokenizer
+        """None where the checkpoint has no tokenizer.json."""
+        self.chat_template = chat_template
+        self.generation = generation
+        """What the checkpoint's authors recommend."""
+        self.warnings = warnings
+        """Sentences for the user: what is odd about the checkpoint or the machine."""
+        self.controls = Controls(has_mtp=mtp is not None)
+        self._decoder = Decoder(
+            model, mtp, SequenceState(config, context, mtp is not None), self.controls, generation.eos_ids
+        )
+
+    @property
+    def has_mtp(self) -> bool:
+        """Whether the checkpoint can draft for itself."""
+        return self._decoder.mtp is not None
+
+    def logits(self, token_ids: Sequence[int], chunk: int | None = None) -> Rows:
+        """The main model's logits after each token, float32 [tokens, vocab].
+
+        The prompt is run `chunk` tokens at a time, or whole; the bits are the same. Raises UsageError for ids
+        outside the vocabulary and for more than the context holds.
+        """
+        ids = self._checked(token_ids, room=0)
+        state = self._decoder.state
+        state.begin([])
+        rows = []
+        for first in range(0, len(ids), chunk or len(ids)):
+            part = ids[first : first + (chunk or len(ids))]
+            self._run(part)
+            rows.append(self._decoder.model.logits(state.hidden[first : first + len(part)]).numpy())
+            state.tokens += part
+            state.keep(len(part))
+        return np.concatenate(rows)
+
+    def draft(self, token_ids: Sequence[int], depth: int) -> tuple[list[int], Rows]:
+        """What the MTP layer drafts after the tokens and the main model's greedy next one.
+
+        Returns `depth` ids and their logits, float32 [depth, vocab]. Raises CheckpointError without an MTP layer.
+        """
+        if not 1 <= depth <= MAX_DEPTH:
+            raise UsageError(f"depth must be from 1 to {MAX_DEPTH}, not {depth}.")
+        ids, decoder, state = self._checked(token_ids, room=depth), self._decoder, self._decoder.state
+        if decoder.mtp is None:
+            raise CheckpointError("This checkpoint has no MTP layer, so nothing drafts.")
+        reused = state.begin(ids)
+        self._run(ids[reused:])
+        state.prefilled()
+        last = decoder.model.logits(state.hidden[state.main_rows - 1 : state.main_rows]).numpy()[0]
+        state.tokens.append(_GREEDY.pick(last, len(ids)))
+        drafter = MtpDrafter(decoder.mtp, _GREEDY, Acceptance.COUPLED, frozenset())
+        drafts = drafter.draft(state, depth).drafts
+        return [d.id for d in drafts], np.stack([d.logits for d in drafts if d.logits is not None])
+
+    def generate(
+        self, token_ids: Sequence[int], options: GenerateOptions | None = None
+    ) -> Iterator[Event]:
+        """Decode a reply to the tokens; closing the iterator, or `controls.cancel()`, ends it.
+
+        Sets `controls.depth` and `controls.mode` to the options'; changes to them hold from the next round.
+        Raises UsageError for a prompt that does not fit, CheckpointError for mode mtp without an MTP layer.
+        """
+        ids = self._checked(token_ids, room=1)
+        options = options or self.generation.options()
+        self.controls.mode = options.mode
+        self.controls.depth = options.depth
+        self.controls.begin()
+        detokenizer = self.tokenizer.detokenizer() if self.tokenizer else None
+        return Reply(self._decoder, options, detokenizer).events(ids)
+
+    def close(self) -> None:
+        """End a reply under way. The memory goes when the engine does."""
+        self.controls.cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, ids: Sequence[int]) -> None:
+        self.controls.begin()
+        for _layer in self._decoder.run(ids):
+            pass
+
+    def _checked(self, token_ids: Sequence[int], room: int) -> list[int]:
+        ids = [int(token) for token in token_ids]
+        if not ids:
+            raise UsageError("The prompt is empty: give at least one token.")
+        wrong = next((token for token in ids if not 0 <= token < self.config.vocab_size), None)
+        if wrong is not None:
+            raise UsageError(f"Token {wrong} is outside the vocabulary, 0 to {self.config.vocab_size - 1}.")
+        if len(ids) + room > self.context:
+            raise UsageError(
+                f"The prompt has {len(ids):,} tokens and the context holds {self.context:,}"
+                f"{', the reply included' if room else ''}: shorten it, or choose a larger context."
+            )
+        return ids
+
+
+def load(
+    path: str | Path,
+    *,
+    context: int | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    kernels: Kernels | None = None,
+) -> Engine:
+    """Open a checkpoint folder and read its weights into memory.
+
+    `context` tokens of cache are reserved (4096, or what the model was made for); `threads` is all usable
+    cores unless given; `progress(bytes_done, bytes_in_all, file)` is called as weights arrive. `kernels`
+    replaces the CPU's, for tests. Raises CheckpointError, UsageError or MemoryBudgetError.
+    """
+    folder = Path(path)
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads must be 1 or more, not {threads}.")
+    with open_checkpoint(folder) as checkpoint:
+        config = ModelConfig.from_json(checkpoint.config, folder / "config.json")
+        length = _context(config, context)
+        found = audit(checkpoint, config)
+        tokenizer = Tokenizer.load(folder) if (folder / "tokenizer.json").exists() else None
+        template = ChatTemplate.load(folder, tokenizer.special_tokens if tokenizer else None)
+        generation = GenerationDefaults.load(folder)
+        warnings = [found.notice] if found.notice else []
+        if kernels is None:
+            kernels = CpuKernels(threads)
+            warnings += [kernels.warning] if kernels.warning else []
+        shared = {found.head, "model.embed_tokens.weight"}
+        names = {
+            tensor.name
+            for tensor in expected(config)
+            if tensor.shared_with is None and (found.has_mtp or not tensor.mtp)
+        } | shared
+        weights = ResidentWeights(
+            checkpoint, names, kernels, progress, SequenceState.bytes_for(config, length, found.has_mtp)
+        )
+        if weights.nan_bytes:
+            warnings.append(
+                f"{weights.nan_bytes:,} FP8 weights of {folder} are NaN: the checkpoint is damaged, "
+                f"download it again."
+            )
+        model, mtp = assemble(config, found, weights, kernels, length)
+    return Engine(config, model, mtp, length, tokenizer, template, generation, tuple(warnings))
+
+
+def _context(config: ModelConfig, wanted: int | None) -> int:
+    most = config.max_position_embeddings
+    if wanted is None:
+        return min(DEFAULT_CONTEXT, most)
+    if not 2 <= wanted <= most:
+        raise UsageError(f"context must be from 2 to {most:,}, what this model was made for, not {wanted:,}.")
+    return wanted

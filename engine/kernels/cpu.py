@@ -1,0 +1,252 @@
+"""The kernels on the CPU: numba, weights read as stored, one summation order for every width.
+
+Each product is cut into jobs (64 rows, a head, a token's group of heads) that threads take as they are free.
+Products too small to be worth waking a thread run in the caller's. All calls must come from one thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numba
+import numpy as np
+import torch
+
+from engine.kernels import elementwise, tasks
+from engine.kernels.base import Expert, Rotary, Uses
+from engine.kernels.lanes import Kind
+from engine.kernels.machine import run_here, run_parallel
+from engine.kernels.matrix_kernels import CHUNK_ROWS, SCALE_BLOCK, dots_address, mix_address, scratch_bytes
+from engine.kernels.threads import choose_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from engine.kernels.base import Matrix
+
+_KINDS = {
+    torch.float8_e4m3fn: Kind.FP8,
+    torch.bfloat16: Kind.BF16,
+    torch.float16: Kind.F16,
+    torch.float32: Kind.F32,
+}
+_PARALLEL_WORK = 400_000
+"""Multiply-adds from which waking a second thread pays: it costs about 10 us, one thread does 20 G a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class CpuMatrix:
+    """A stored weight and the descriptor by which jitted code knows it."""
+
+    stored: Tensor
+    scales: Tensor | None
+    descriptor: np.ndarray[tuple[int], np.dtype[np.int64]]
+    address: int
+    """Of the descriptor."""
+    rows: int
+    cols: int
+
+
+class CpuKernels:
+    """The `Kernels` of this machine's processor."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads, self.warning = choose_threads(threads)
+        if self.threads > 1:
+            numba.set_num_threads(self.threads)
+        self.device = torch.device("cpu")
+        self._counter = np.zeros(1, np.int64)
+        self._scratch = torch.empty(0, dtype=torch.uint8)
+        self._stride = 0
+
+    def matrix(self, stored: Tensor, scales: Tensor | None) -> CpuMatrix:
+        kind = _KINDS.get(stored.dtype)
+        if kind is None or stored.dim() != 2 or not stored.is_contiguous():
+            message = f"not a stored matrix: {stored.dtype} {tuple(stored.shape)}"
+            raise ValueError(message)
+        rows, cols = stored.shape
+        if (kind is Kind.FP8) != (scales is not None):
+            message = "FP8 needs block scales, and nothing else takes them"
+            raise ValueError(message)
+        if scales is not None:
+            blocks = (-(-rows // SCALE_BLOCK), -(-cols // SCALE_BLOCK))
+            if scales.shape != blocks or scales.dtype != torch.float32 or not scales.is_contiguous():
+                message = f"scales must be float32 {blocks}, not {scales.dtype} {tuple(scales.shape)}"
+                raise ValueError(message)
+        descriptor = np.array(
+            [
+                dots_address(kind),
+                mix_address(kind),
+                stored.data_ptr(),
+                cols * kind.bytes,
+                rows,
+                cols,
+                0 if scales is None else scales.data_ptr(),
+                0 if scales is None else scales.shape[1],
+            ],
+            np.int64,
+        )
+        return CpuMatrix(stored, scales, descriptor, descriptor.ctypes.data, rows, cols)
+
+    def multiply(self, matrix: Matrix, x: Tensor) -> Tensor:
+        m = _own(matrix)
+        tokens = x.shape[0]
+        out = torch.empty(tokens, m.rows)
+        scratch, stride = self._room(scratch_bytes(m.cols))
+        parameters = (m.address, x.data_ptr(), m.cols * 4, tokens, out.data_ptr(), m.rows * 4, scratch, stride)
+        self._run(tasks.linear_task(), parameters, -(-m.rows // CHUNK_ROWS), m.rows * m.cols * tokens)
+        return out
+
+    def rms_norm(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        out = torch.empty_like(x)
+        elementwise.rms_norm(x.numpy(), weight.numpy(), eps, out.numpy())
+        return out
+
+    def route(
+        self, logits: Tensor, bias: Tensor, k: int, groups: int, kept_groups: int, normalise: bool, factor: float
+    ) -> tuple[Tensor, Tensor]:
+        ids = torch.empty(logits.shape[0], k, dtype=torch.int64)
+        weights = torch.empty(logits.shape[0], k)
+        elementwise.route(
+            logits.numpy(), bias.numpy(), groups, kept_groups, normalise, factor, ids.numpy(), weights.numpy()
+        )
+        return ids, weights
+
+    def group(self, ids: Tensor, experts: int) -> Uses:
+        count = ids.numel()
+        numbers, starts, tokens, slots = np.empty((4, count + 1), np.int64)
+        used = elementwise.group_by_expert(ids.numpy(), experts, numbers, starts, tokens, slots)
+        return Uses(
+            tuple(numbers[:used].tolist()),
+            torch.from_numpy(starts[: used + 1]),
+            torch.from_numpy(tokens[:count]),
+            torch.from_numpy(slots[:count]),
+        )
+
+    def run_experts(self, x: Tensor, uses: Uses, experts: Mapping[int, Expert], outputs: Tensor) -> None:
+        starts = uses.starts.tolist()
+        rows = [
+            (*_addresses(experts[number]), starts[i], starts[i + 1] - starts[i])
+            for i, number in enumerate(uses.numbers)
+            if number in experts
+        ]
+        if not rows:
+            return
+        first = next(experts[number] for number in uses.numbers if number in experts)
+        inner, hidden = _own(first.gate).rows, _own(first.gate).cols
+        table = np.array(rows, np.int64)
+        halves = torch.empty(outputs.shape[0], 2 * inner)
+        scratch, stride = self._room(scratch_bytes(max(inner, hidden)))
+        count = sum(row[4] for row in rows)
+        chunks = -(-inner // CHUNK_ROWS)
+        at = (table.ctypes.data, uses.tokens.data_ptr(), uses.slots.data_ptr())
+        h, h_stride, work = halves.data_ptr(), 2 * inner * 4, hidden * inner * count
+        self._run(
+            tasks.gate_up_task(),
+            (*at, x.data_ptr(), hidden * 4, h, h_stride, inner, chunks, scratch, stride),
+            chunks * len(rows),
+            2 * work,
+        )
+        chunks = -(-hidden // CHUNK_ROWS)
+        self._run(
+            tasks.down_task(),
+            (at[0], at[2], h, h_stride, outputs.data_ptr(), hidden * 4, hidden, chunks, scratch, stride),
+            chunks * len(rows),
+            work,
+        )
+
+    def combine(self, outputs: Tensor, weights: Tensor) -> Tensor:
+        out = torch.empty(weights.shape[0], outputs.shape[1])
+        elementwise.combine(outputs.numpy(), weights.numpy(), out.numpy())
+        return out
+
+    def feed_forward(self, x: Tensor, expert: Expert) -> Tensor:
+        every = torch.arange(x.shape[0])
+        out = torch.empty(x.shape[0], _own(expert.down).rows)
+        self.run_experts(x, Uses((0,), torch.tensor([0, x.shape[0]]), every, every), {0: expert}, out)
+        return out
+
+    def latent_queries(self, q: Tensor, kv_b: Matrix, nope: int, rotary: Rotary, start: int) -> Tensor:
+        m = _own(kv_b)
+        tokens, heads, size = q.shape
+        width = m.cols + size - nope
+        out = torch.empty(tokens, heads, width)
+        scratch, stride = self._room(scratch_bytes(m.cols))
+        # fmt: off
+        parameters = (
+            m.address, m.rows // heads, nope, m.cols, q.data_ptr(), heads * size * 4, size * 4, tokens,
+            out.data_ptr(), heads * width * 4, width * 4, scratch, stride,
+        )
+        # fmt: on
+        self._run(tasks.absorb_task(), parameters, heads, heads * nope * m.cols * tokens)
+        elementwise.rotate_queries(
+            q.numpy(), nope, rotary.cosine.numpy(), rotary.sine.numpy(), start, out.numpy(), m.cols
+        )
+        return out
+
+    def write_latents(
+        self, kv: Tensor, weight: Tensor, eps: float, rotary: Rotary, start: int, cache: Tensor
+    ) -> None:
+        elementwise.write_latents(
+            kv.numpy(), weight.numpy(), eps, rotary.cosine.numpy(), rotary.sine.numpy(), start, cache.numpy()
+        )
+
+    def attend(self, q: Tensor, cache: Tensor, latent: int, start: int, scale: float) -> Tensor:
+        tokens, heads, width = q.shape
+        out = torch.empty(tokens, heads, latent)
+        factor = np.array([scale], np.float32)
+        matrix = self.matrix(cache, None)
+        groups = -(-heads // tasks.GROUP_HEADS)
+        scratch, stride = self._room(tasks.attention_scratch_bytes(scratch_bytes(width)))
+        # fmt: off
+        parameters = (
+            matrix.address, latent, width, heads, groups, q.data_ptr(), start, factor.ctypes.data,
+            out.data_ptr(), scratch, stride,
+        )
+        # fmt: on
+        work = tokens * heads * (start + tokens) * (width + latent)
+        self._run(tasks.attend_task(), parameters, tokens * groups, work)
+        return out
+
+    def expand_values(self, latents: Tensor, kv_b: Matrix, values: int) -> Tensor:
+        m = _own(kv_b)
+        tokens, heads, latent = latents.shape
+        out = torch.empty(tokens, heads * values)
+        scratch, stride = self._room(scratch_bytes(latent))
+        # fmt: off
+        parameters = (
+            m.address, m.rows // heads, values, latents.data_ptr(), heads * latent * 4, latent * 4, tokens,
+            out.data_ptr(), heads * values * 4, scratch, stride,
+        )
+        # fmt: on
+        self._run(tasks.expand_task(), parameters, heads, heads * values * latent * tokens)
+        return out
+
+    def _run(self, task: int, parameters: tuple[int, ...], jobs: int, work: int) -> None:
+        packed = np.array(parameters, np.int64)
+        if self.threads == 1 or jobs == 1 or work < _PARALLEL_WORK:
+            run_here(task, packed.ctypes.data, jobs)
+            return
+        self._counter[0] = 0
+        run_parallel(task, packed.ctypes.data, jobs, self._counter.ctypes.data, self.threads)
+
+    def _room(self, size: int) -> tuple[int, int]:
+        """Address of the threads' scratch, and bytes from one thread's to the next's."""
+        if size > self._stride:
+            self._stride = -(-size // 4096) * 4096 + 64  # off by a line, so that threads do not share sets
+            self._scratch = torch.empty(self.threads * self._stride + 64, dtype=torch.uint8)
+        return -(-self._scratch.data_ptr() // 64) * 64, self._stride
+
+
+def _own(matrix: Matrix) -> CpuMatrix:
+    if not isinstance(matrix, CpuMatrix):
+        message = "a matrix of another kernel set"
+        raise TypeError(message)
+    return matrix
+
+
+def _addresses(expert: Expert) -> tuple[int, int, int]:
+    return _own(expert.gate).address, _own(expert.up).address, _own(expert.down).address

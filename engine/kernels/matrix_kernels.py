@@ -1,0 +1,245 @@
+"""The two products with a stored matrix, compiled once for each way of storing: `dots` and `mix`.
+
+`dots` multiplies rows with tokens (every projection, the head, attention's scores); `mix` adds up rows by
+factors (kv_b towards the latent, attention's values). Both decode a tile of weights once and use it for
+every token of the tile, and both sum in the one order that `lanes` fixes.
+
+A matrix is passed as the address of a descriptor, eight int64: `dots` and `mix` for its storage, the
+address of its weights, bytes from row to row, rows, columns, address of its block scales (or 0) and scale
+columns. Block scales are folded into x while it is packed for the tile, once for every 64 rows.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+from numba import types
+
+from engine.kernels.lanes import FP8_FACTOR, LANES, Kind, row_dots, row_mix
+from engine.kernels.machine import floats, int64s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SCALE_BLOCK = 128
+"""Rows and columns that share one scale (weight_block_size of every FP8 checkpoint)."""
+CHUNK_ROWS = 64
+"""Rows for which x is packed at once; divides SCALE_BLOCK, so that they share their scales."""
+TILE_TOKENS = 8
+TILE_ROWS = 8
+MIX_COLS = 64
+
+DOTS, MIX, WEIGHTS, STRIDE, ROWS, COLS, SCALES, SCALE_COLS = range(8)
+"""The fields of a matrix's descriptor."""
+DESCRIPTOR_FIELDS = 8
+
+
+def scratch_bytes(cols: int) -> int:
+    """Scratch that one thread needs for `dots` and `mix` on matrices of `cols` columns."""
+    packed = -(-cols // LANES) * LANES * TILE_TOKENS
+    tile = TILE_TOKENS * TILE_ROWS
+    mixed = TILE_TOKENS * (MIX_COLS + SCALE_BLOCK)
+    return 4 * (packed + tile + mixed)
+
+
+@numba.njit(nogil=True)
+def _tile_width(tokens: int) -> int:
+    """Tokens of the next tile. Tiles of 1, 2, 3, 4, 6 and 8 exist; 5 and 7 run with one slot to spare.
+
+    9 and 10 are split 6 + 3 and 6 + 4, which is faster than 8 + 1 and 8 + 2: a narrow tile costs almost as
+    much as a wide one, because decoding dominates.
+    """
+    if tokens == 9 or tokens == 10:
+        return 6
+    if tokens >= 7:
+        return 8
+    if tokens == 5:
+        return 6
+    return tokens
+
+
+@numba.njit(nogil=True)
+def _pack(
+    x: int, x_stride: int, x_index: int, token: int, width: int, tokens: int, cols: int, scales: int, factor: float, packed: int
+) -> None:
+    """Lay `width` tokens out as [ceil(cols / 16), width, 16], times the scale of each column block."""
+    into = floats(packed, -(-cols // LANES) * LANES * width)
+    scale = floats(scales, -(-cols // SCALE_BLOCK))
+    for slot in range(width):
+        source = min(token + slot, tokens - 1)  # a spare slot repeats the last token
+        if x_index:
+            source = int64s(x_index, tokens)[source]
+        values = floats(x + source * x_stride, cols)
+        for block in range(-(-cols // SCALE_BLOCK)):
+            by = np.float32(factor)
+            if scales:
+                by = np.float32(by * scale[block])
+            first = block * SCALE_BLOCK
+            stop = min(cols, first + SCALE_BLOCK)
+            for c in range(first, stop - LANES + 1, LANES):
+                at = c * width + slot * LANES
+                for lane in range(LANES):
+                    into[at + lane] = values[c + lane] * by
+            rest = (stop - first) % LANES
+            if rest:
+                at = (stop - rest) * width + slot * LANES
+                for lane in range(LANES):
+                    into[at + lane] = values[stop - rest + lane] * by if lane < rest else np.float32(0)
+
+
+def _compile_dots(kind: Kind) -> Any:
+    storage = int(kind)
+    factor = FP8_FACTOR if kind is Kind.FP8 else 1.0
+
+    def dots(
+        matrix: int,
+        begin: int,
+        end: int,
+        x: int,
+        x_stride: int,
+        x_index: int,
+        tokens: int,
+        out: int,
+        out_stride: int,
+        out_index: int,
+        scratch: int,
+    ) -> None:
+        d = int64s(matrix, DESCRIPTOR_FIELDS)
+        weights, stride, cols = d[WEIGHTS], d[STRIDE], d[COLS]
+        packed = scratch + TILE_TOKENS * TILE_ROWS * 4
+        tile = floats(scratch, TILE_TOKENS * TILE_ROWS)
+        first = begin
+        while first < end:
+            stop = min(end, (first // CHUNK_ROWS + 1) * CHUNK_ROWS)
+            scales = d[SCALES]
+            if scales:
+                scales += (first // SCALE_BLOCK) * d[SCALE_COLS] * 4
+            token = 0
+            while token < tokens:
+                width = _tile_width(tokens - token)
+                _pack(x, x_stride, x_index, token, width, tokens, cols, scales, factor, packed)
+                height = 4
+                if width == 1:
+                    height = 8
+                elif width == 8:
+                    height = 3
+                # Two tiles ahead keeps the memory busy; one where two would not leave room in the cache.
+                ahead = height * stride
+                if ahead <= 32768:
+                    ahead *= 2
+                for row in range(first, stop, height):
+                    if width == 1:
+                        row_dots(storage, 8, 1, weights, stride, row, stop - 1, cols, packed, ahead, scratch)
+                    elif width == 2:
+                        row_dots(storage, 4, 2, weights, stride, row, stop - 1, cols, packed, ahead, scratch)
+                    elif width == 3:
+                        row_dots(storage, 4, 3, weights, stride, row, stop - 1, cols, packed, ahead, scratch)
+                    elif width == 4:
+                        row_dots(storage, 4, 4, weights, stride, row, stop - 1, cols, packed, ahead, scratch)
+                    elif width == 6:
+                        row_dots(storage, 4, 6, weights, stride, row, stop - 1, cols, packed, ahead, scratch)
+                    else:
+                        row_dots(storage, 3, 8, weights, stride, row, stop - 1, cols, packed, ahead, scratch)
+                    for slot in range(min(width, tokens - token)):
+                        target = token + slot
+                        if out_index:
+                            target = int64s(out_index, tokens)[target]
+                        into = floats(out + target * out_stride + row * 4, height)
+                        for r in range(min(height, stop - row)):
+                            into[r] = tile[slot * height + r]
+                token += width
+            first = stop
+
+    return numba.cfunc(types.void(*[types.int64] * 11), cache=True)(dots)
+
+
+def _compile_mix(kind: Kind) -> Any:
+    storage, size = int(kind), kind.bytes
+    factor = FP8_FACTOR if kind is Kind.FP8 else 1.0
+
+    def mix(
+        matrix: int,
+        begin: int,
+        end: int,
+        cols: int,
+        x: int,
+        x_stride: int,
+        tokens: int,
+        out: int,
+        out_stride: int,
+        accumulate: int,
+        scratch: int,
+    ) -> None:
+        d = int64s(matrix, DESCRIPTOR_FIELDS)
+        weights, stride, scales = d[WEIGHTS], d[STRIDE], d[SCALES]
+        sums = floats(scratch, TILE_TOKENS * MIX_COLS)
+        factors_at = scratch + TILE_TOKENS * MIX_COLS * 4
+        factors = floats(factors_at, TILE_TOKENS * SCALE_BLOCK)
+        token = 0
+        while token < tokens:
+            width = 4 if tokens - token >= 3 else tokens - token
+            count = min(width, tokens - token)
+            for c in range(0, cols, MIX_COLS):
+                wide = min(MIX_COLS, cols - c)
+                for slot in range(width):
+                    if accumulate and slot < count:
+                        before = floats(out + (token + slot) * out_stride + c * 4, wide)
+                        for i in range(wide):
+                            sums[slot * MIX_COLS + i] = before[i]
+                    else:
+                        for i in range(wide):
+                            sums[slot * MIX_COLS + i] = np.float32(0)
+                first = begin
+                while first < end:
+                    stop = min(end, (first // SCALE_BLOCK + 1) * SCALE_BLOCK)
+                    by = np.float32(factor)
+                    if scales:
+                        place = (first // SCALE_BLOCK) * d[SCALE_COLS] + c // SCALE_BLOCK
+                        by = np.float32(by * floats(scales, place + 1)[place])
+                    for slot in range(width):
+                        values = floats(x + min(token + slot, tokens - 1) * x_stride, end - begin)
+                        for row in range(first, stop):
+                            factors[(row - first) * width + slot] = values[row - begin] * by
+                    at = weights + first * stride + c * size
+                    if width == 1:
+                        row_mix(storage, 1, at, stride, stop - first, wide, factors_at, scratch)
+                    elif width == 2:
+                        row_mix(storage, 2, at, stride, stop - first, wide, factors_at, scratch)
+                    else:
+                        row_mix(storage, 4, at, stride, stop - first, wide, factors_at, scratch)
+                    first = stop
+                for slot in range(count):
+                    into = floats(out + (token + slot) * out_stride + c * 4, wide)
+                    for i in range(wide):
+                        into[i] = sums[slot * MIX_COLS + i]
+            token += width
+
+    return numba.cfunc(types.void(*[types.int64] * 11), cache=True)(mix)
+
+
+@cache
+def _compiled(compile_kernel: Callable[[Kind], Any], kind: Kind) -> Any:
+    return compile_kernel(kind)
+
+
+def dots_address(kind: Kind) -> int:
+    """The C function `dots` for a storage, compiled on first use.
+
+    `(matrix, begin, end, x, x_stride, x_index, tokens, out, out_stride, out_index, scratch)`, all int64:
+    `out[o(t)] [row] = matrix[row] . x[i(t)]` for rows begin..end-1 and each token t, where `x_index` and
+    `out_index` are addresses of int64 row numbers, or 0 for t itself. Strides are in bytes; `out` is the
+    address that row 0 would have.
+    """
+    return int(_compiled(_compile_dots, kind).address)
+
+
+def mix_address(kind: Kind) -> int:
+    """The C function `mix` for a storage, compiled on first use.
+
+    `(matrix, begin, end, cols, x, x_stride, tokens, out, out_stride, accumulate, scratch)`, all int64:
+    `out[t, c] (+)= sum over rows of x[t, row - begin] * matrix[row, c]` for the first `cols` columns.
+    """
+    return int(_compiled(_compile_mix, kind).address)

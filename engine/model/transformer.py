@@ -1,0 +1,62 @@
+"""The main model, layer-major: all tokens of a pass go through a layer before any goes through the next.
+
+`forward` is an iterator that stops after every layer, so that whoever runs it can report progress, cancel
+between layers, or leave it unfinished. It writes cache rows at the pass's own positions only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+    from engine.config import ModelConfig
+    from engine.kernels.base import Kernels, Matrix
+    from engine.model.block import Block
+    from engine.model.feed_forward import Routes
+
+
+@dataclass(frozen=True, slots=True)
+class Transformer:
+    """Embedding, layers, final norm and head. The MTP module shares the embedding and the head."""
+
+    config: ModelConfig
+    kernels: Kernels
+    embed_tokens: Tensor  # [vocab, hidden], as stored
+    layers: tuple[Block, ...]
+    norm: Tensor  # [hidden]
+    lm_head: Matrix  # [vocab, hidden]
+
+    def embed(self, ids: Sequence[int]) -> Tensor:
+        """[tokens, hidden] float32."""
+        return self.embed_tokens[torch.tensor(ids, dtype=torch.int64)].float()
+
+    def forward(
+        self,
+        ids: Sequence[int],
+        start: int,
+        caches: Sequence[Tensor],
+        hidden: Tensor,
+        routes: Routes | None = None,
+    ) -> Iterator[int]:
+        """Run tokens at positions `start...`, yielding the number of layers done after each.
+
+        Fills rows `start...` of each layer's cache [context, latent + rope], and `hidden` [tokens, hidden]
+        with the states after the final norm (complete once the iterator is exhausted).
+        """
+        x = self.embed(ids)
+        for done, (layer, cache) in enumerate(zip(self.layers, caches, strict=True), start=1):
+            layer(x, cache, start, routes)
+            if done == len(self.layers):
+                hidden.copy_(self.kernels.rms_norm(x, self.norm, self.config.rms_norm_eps))
+            yield done
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """[tokens, hidden], after a final norm, to [tokens, vocab]."""
+        return self.kernels.multiply(self.lm_head, hidden)

@@ -1,0 +1,1 @@
+"""Tests of the engine, and what they share: tiny checkpoints and a float64 reference to judge by."""
