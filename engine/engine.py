@@ -101,7 +101,8 @@ class Engine:
     def draft(self, token_ids: Sequence[int], depth: int) -> tuple[list[int], Rows]:
         """What the MTP layer drafts after the tokens and the main model's greedy next one.
 
-        Returns `depth` ids and their logits, float32 [depth, vocab]. Raises CheckpointError without an MTP layer.
+        Returns `depth` ids and their logits, float32 [depth, vocab]. Raises CheckpointError where there is
+        no MTP layer.
         """
         if not 1 <= depth <= MAX_DEPTH:
             raise UsageError(f"depth must be from 1 to {MAX_DEPTH}, not {depth}.")
@@ -117,9 +118,7 @@ class Engine:
         drafts = drafter.draft(state, depth).drafts
         return [d.id for d in drafts], np.stack([d.logits for d in drafts if d.logits is not None])
 
-    def generate(
-        self, token_ids: Sequence[int], options: GenerateOptions | None = None
-    ) -> Iterator[Event]:
+    def generate(self, token_ids: Sequence[int], options: GenerateOptions | None = None) -> Iterator[Event]:
         """Decode a reply to the tokens; closing the iterator, or `controls.cancel()`, ends it.
 
         Sets `controls.depth` and `controls.mode` to the options'; changes to them hold from the next round.

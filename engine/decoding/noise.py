@@ -33,27 +33,26 @@ class Stream(IntEnum):
 
 
 @numba.njit(nogil=True, cache=True)
-def _mixed(state: int, value: int) -> int:
-    z = np.uint64(state) ^ np.uint64(value)
-    z = (z + _GOLDEN) & np.uint64(0xFFFFFFFFFFFFFFFF)
+def _mixed(state: np.uint64, value: np.uint64) -> np.uint64:
+    z = (state ^ value) + _GOLDEN
     z = (z ^ (z >> np.uint64(30))) * _FIRST
     z = (z ^ (z >> np.uint64(27))) * _SECOND
     return z ^ (z >> np.uint64(31))
 
 
 @numba.njit(nogil=True, cache=True)
-def _uniform(key: int, token: int) -> float:
+def _uniform(key: np.uint64, token: int) -> float:
     """A multiple of 2^-53 in (0, 1]."""
     return (np.float64(_mixed(key, np.uint64(token)) >> np.uint64(11)) + 1.0) * 2.0**-53
 
 
 @numba.njit(nogil=True, cache=True)
-def _key(seed: int, stream: int, position: int) -> int:
-    return _mixed(_mixed(_mixed(np.uint64(0), np.uint64(seed)), np.uint64(stream)), np.uint64(position))
+def _key(seed: np.uint64, stream: int, position: int) -> np.uint64:
+    return _mixed(_mixed(_mixed(np.uint64(0), seed), np.uint64(stream)), np.uint64(position))
 
 
 @numba.njit(nogil=True, cache=True)
-def _perturbed_argmax(scores: Doubles, key: int) -> int:
+def _perturbed_argmax(scores: Doubles, key: np.uint64) -> int:
     best, value = -1, -np.inf
     for token in range(scores.shape[0]):
         if scores[token] == -np.inf:
@@ -66,7 +65,7 @@ def _perturbed_argmax(scores: Doubles, key: int) -> int:
 
 
 def perturbed_argmax(scores: Doubles, seed: int, stream: Stream, position: int) -> int:
-    """`argmax(scores + g)` with Gumbel noise g: a draw from softmax(scores) (Gumbel 1954; the Gumbel-max trick).
+    """`argmax(scores + g)` with Gumbel noise g: a draw from softmax(scores) (the Gumbel-max trick).
 
     Scores of -inf are never drawn; ties go to the lowest token. At least one score must be finite.
     """

@@ -11,8 +11,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from engine.decoding.acceptance import judge_by_picks, judge_by_rejection
 from engine.decoding.drafters import Drafts, MtpDrafter, NgramDrafter
 from engine.decoding.report import Reporter, RouteRecord
@@ -23,6 +21,8 @@ from engine.options import Acceptance, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    import numpy as np
 
     from engine.decoding.controls import Controls
     from engine.decoding.drafters import Drafter
@@ -62,12 +62,15 @@ class Decoder:
         """
         state = self.state
         hidden = state.hidden[state.main_rows : state.main_rows + len(ids)]
-        if self.controls.cancelled:
-            raise Cancelled
+        self._raise_if_cancelled()
         for done in self.model.forward(ids, state.main_rows, state.caches, hidden, routes):
             yield done
-            if self.controls.cancelled and done < len(self.model.layers):
-                raise Cancelled
+            if done < len(self.model.layers):
+                self._raise_if_cancelled()
+
+    def _raise_if_cancelled(self) -> None:
+        if self.controls.cancelled:
+            raise Cancelled
 
 
 class Reply:
@@ -77,7 +80,9 @@ class Reply:
         self._decoder = decoder
         self._options = options
         self._sampler = Sampler.of(options)
-        self._stop_ids = frozenset(options.stop_ids if options.ignore_eos else (*options.stop_ids, *decoder.eos_ids))
+        self._stop_ids = frozenset(
+            options.stop_ids if options.ignore_eos else (*options.stop_ids, *decoder.eos_ids)
+        )
         self._report = Reporter(detokenizer, options.stop_strings, options.detail)
         self._emitted = 0
         self._seconds = 0.0
@@ -140,7 +145,15 @@ class Reply:
         draft_seconds = drafted - began - drafts.catchup_seconds
         self._seconds += drafted - began + verified - resumed
         yield self._emit(
-            number, mode, drafts, verdict.accepted, verdict.last, rows, routes, draft_seconds, verified - resumed
+            number,
+            mode,
+            drafts,
+            verdict.accepted,
+            verdict.last,
+            rows,
+            routes,
+            draft_seconds,
+            verified - resumed,
         )
 
     def _draft(self) -> tuple[Mode, Drafts]:

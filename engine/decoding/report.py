@@ -50,9 +50,7 @@ class RouteRecord:
 class Reporter:
     """Turns the tokens of one reply into what events carry. Without a detokenizer all texts are empty."""
 
-    def __init__(
-        self, detokenizer: Detokenizer | None, stop_strings: Sequence[str], detail: bool
-    ) -> None:
+    def __init__(self, detokenizer: Detokenizer | None, stop_strings: Sequence[str], detail: bool) -> None:
         self._detokenizer = detokenizer
         self._fresh = detokenizer.copy() if detokenizer else None
         self._stop_strings = tuple(stop_strings)
@@ -94,8 +92,8 @@ class Reporter:
     ) -> Verified:
         """Complete an event with the round's tokens, which were pushed, and its rejected drafts.
 
-        `accepted` is the verdict's, `tokens` what is left of it where the reply ends inside the round; rows is
-        [drafts + 1, vocab], the main model's logits.
+        `accepted` is the verdict's, `tokens` what is left of it where the reply ends inside the round; rows
+        is [drafts + 1, vocab], the main model's logits.
         """
         texts, self._texts = self._texts, []
         if ended and self._detokenizer:

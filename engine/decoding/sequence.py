@@ -62,7 +62,7 @@ class SequenceState:
         return kept
 
     def prefilled(self) -> None:
-        """The whole text was run. To the MTP layer all of it but the last row is something to catch up with."""
+        """The whole text was run. To the MTP layer all but its last row is something to catch up with."""
         self.main_rows = len(self.tokens)
         self.fresh_rows = self.main_rows - 1
 

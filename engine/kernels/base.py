@@ -78,7 +78,14 @@ class Kernels(Protocol):
         """Root-mean-square norm of each row."""
 
     def route(
-        self, logits: Tensor, bias: Tensor, k: int, groups: int, kept_groups: int, normalise: bool, factor: float
+        self,
+        logits: Tensor,
+        bias: Tensor,
+        k: int,
+        groups: int,
+        kept_groups: int,
+        normalise: bool,
+        factor: float,
     ) -> tuple[Tensor, Tensor]:
         """The noaux_tc choice: expert ids [tokens, k] int64 and weights [tokens, k], by rank."""
 

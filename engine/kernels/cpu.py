@@ -33,8 +33,9 @@ _KINDS = {
     torch.float16: Kind.F16,
     torch.float32: Kind.F32,
 }
+_JOBS_A_THREAD = 8
 _PARALLEL_WORK = 400_000
-"""Multiply-adds from which waking a second thread pays: it costs about 10 us, one thread does 20 G a second."""
+"""Multiply-adds from which waking a second thread pays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,13 @@ class CpuKernels:
         tokens = x.shape[0]
         out = torch.empty(tokens, m.rows)
         scratch, stride = self._room(scratch_bytes(m.cols))
-        parameters = (m.address, x.data_ptr(), m.cols * 4, tokens, out.data_ptr(), m.rows * 4, scratch, stride)
-        self._run(tasks.linear_task(), parameters, -(-m.rows // CHUNK_ROWS), m.rows * m.cols * tokens)
+        chunk, jobs = self._cut(m.rows)
+        # fmt: off
+        parameters = (
+            m.address, x.data_ptr(), m.cols * 4, tokens, out.data_ptr(), m.rows * 4, scratch, stride, chunk,
+        )
+        # fmt: on
+        self._run(tasks.linear_task(), parameters, jobs, m.rows * m.cols * tokens)
         return out
 
     def rms_norm(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -106,7 +112,14 @@ class CpuKernels:
         return out
 
     def route(
-        self, logits: Tensor, bias: Tensor, k: int, groups: int, kept_groups: int, normalise: bool, factor: float
+        self,
+        logits: Tensor,
+        bias: Tensor,
+        k: int,
+        groups: int,
+        kept_groups: int,
+        normalise: bool,
+        factor: float,
     ) -> tuple[Tensor, Tensor]:
         ids = torch.empty(logits.shape[0], k, dtype=torch.int64)
         weights = torch.empty(logits.shape[0], k)
@@ -141,20 +154,20 @@ class CpuKernels:
         halves = torch.empty(outputs.shape[0], 2 * inner)
         scratch, stride = self._room(scratch_bytes(max(inner, hidden)))
         count = sum(row[4] for row in rows)
-        chunks = -(-inner // CHUNK_ROWS)
         at = (table.ctypes.data, uses.tokens.data_ptr(), uses.slots.data_ptr())
         h, h_stride, work = halves.data_ptr(), 2 * inner * 4, hidden * inner * count
+        chunk, jobs = self._cut(inner, len(rows))
         self._run(
             tasks.gate_up_task(),
-            (*at, x.data_ptr(), hidden * 4, h, h_stride, inner, chunks, scratch, stride),
-            chunks * len(rows),
+            (*at, x.data_ptr(), hidden * 4, h, h_stride, inner, chunk, scratch, stride),
+            jobs,
             2 * work,
         )
-        chunks = -(-hidden // CHUNK_ROWS)
+        chunk, jobs = self._cut(hidden, len(rows))
         self._run(
             tasks.down_task(),
-            (at[0], at[2], h, h_stride, outputs.data_ptr(), hidden * 4, hidden, chunks, scratch, stride),
-            chunks * len(rows),
+            (at[0], at[2], h, h_stride, outputs.data_ptr(), hidden * 4, hidden, chunk, scratch, stride),
+            jobs,
             work,
         )
 
@@ -232,6 +245,15 @@ class CpuKernels:
             return
         self._counter[0] = 0
         run_parallel(task, packed.ctypes.data, jobs, self._counter.ctypes.data, self.threads)
+
+    def _cut(self, rows: int, matrices: int = 1) -> tuple[int, int]:
+        """Rows of a job, and how many jobs that makes for some matrices of so many rows.
+
+        Long jobs read ahead undisturbed, many jobs leave no thread without work at the end.
+        """
+        wanted = rows if self.threads == 1 else rows * matrices // (self.threads * _JOBS_A_THREAD)
+        chunk = min(max(wanted // CHUNK_ROWS, 1) * CHUNK_ROWS, -(-rows // CHUNK_ROWS) * CHUNK_ROWS)
+        return chunk, -(-rows // chunk) * matrices
 
     def _room(self, size: int) -> tuple[int, int]:
         """Address of the threads' scratch, and bytes from one thread's to the next's."""

@@ -87,7 +87,9 @@ def _rotate(source: Floats, cosine: Floats, sine: Floats, out: Floats) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
-def rotate_queries(q: Floats, nope: int, cosine: Floats, sine: Floats, start: int, out: Floats, at: int) -> None:
+def rotate_queries(
+    q: Floats, nope: int, cosine: Floats, sine: Floats, start: int, out: Floats, at: int
+) -> None:
     """Turn each head's last part by its position, into `out[token, head, at:]`.
 
     q is [tokens, heads, nope + rope]; cosine and sine are [context, rope / 2]; row `start + token` is used.

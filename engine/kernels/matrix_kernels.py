@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from numba import types
 
-from engine.kernels.lanes import FP8_FACTOR, LANES, Kind, row_dots, row_mix
+from engine.kernels.lanes import FP8_FACTOR, LANES, Kind, pack, row_dots, row_mix
 from engine.kernels.machine import floats, int64s
 
 if TYPE_CHECKING:
@@ -46,48 +46,16 @@ def scratch_bytes(cols: int) -> int:
 
 
 @numba.njit(nogil=True)
-def _tile_width(tokens: int) -> int:
-    """Tokens of the next tile. Tiles of 1, 2, 3, 4, 6 and 8 exist; 5 and 7 run with one slot to spare.
-
-    9 and 10 are split 6 + 3 and 6 + 4, which is faster than 8 + 1 and 8 + 2: a narrow tile costs almost as
-    much as a wide one, because decoding dominates.
-    """
-    if tokens == 9 or tokens == 10:
-        return 6
-    if tokens >= 7:
-        return 8
-    if tokens == 5:
-        return 6
-    return tokens
-
-
-@numba.njit(nogil=True)
-def _pack(
-    x: int, x_stride: int, x_index: int, token: int, width: int, tokens: int, cols: int, scales: int, factor: float, packed: int
-) -> None:
-    """Lay `width` tokens out as [ceil(cols / 16), width, 16], times the scale of each column block."""
-    into = floats(packed, -(-cols // LANES) * LANES * width)
+def _pack(x: int, cols: int, scales: int, factor: float, packed: int, step: int) -> None:
+    """Put a row of x, times each column block's scale, into its slot of [ceil(cols / 16), tokens, 16]."""
+    if not scales:
+        pack(x, 0, cols, np.float32(factor), packed, step)
+        return
     scale = floats(scales, -(-cols // SCALE_BLOCK))
-    for slot in range(width):
-        source = min(token + slot, tokens - 1)  # a spare slot repeats the last token
-        if x_index:
-            source = int64s(x_index, tokens)[source]
-        values = floats(x + source * x_stride, cols)
-        for block in range(-(-cols // SCALE_BLOCK)):
-            by = np.float32(factor)
-            if scales:
-                by = np.float32(by * scale[block])
-            first = block * SCALE_BLOCK
-            stop = min(cols, first + SCALE_BLOCK)
-            for c in range(first, stop - LANES + 1, LANES):
-                at = c * width + slot * LANES
-                for lane in range(LANES):
-                    into[at + lane] = values[c + lane] * by
-            rest = (stop - first) % LANES
-            if rest:
-                at = (stop - rest) * width + slot * LANES
-                for lane in range(LANES):
-                    into[at + lane] = values[stop - rest + lane] * by if lane < rest else np.float32(0)
+    for block in range(scale.shape[0]):
+        first = block * SCALE_BLOCK
+        by = np.float32(np.float32(factor) * scale[block])
+        pack(x, first, min(cols, first + SCALE_BLOCK), by, packed, step)
 
 
 def _compile_dots(kind: Kind) -> Any:
@@ -108,23 +76,33 @@ def _compile_dots(kind: Kind) -> Any:
         scratch: int,
     ) -> None:
         d = int64s(matrix, DESCRIPTOR_FIELDS)
-        weights, stride, cols = d[WEIGHTS], d[STRIDE], d[COLS]
+        w, stride, cols = d[WEIGHTS], d[STRIDE], d[COLS]
         packed = scratch + TILE_TOKENS * TILE_ROWS * 4
         tile = floats(scratch, TILE_TOKENS * TILE_ROWS)
         first = begin
         while first < end:
             stop = min(end, (first // CHUNK_ROWS + 1) * CHUNK_ROWS)
+            last = stop - 1
             scales = d[SCALES]
             if scales:
                 scales += (first // SCALE_BLOCK) * d[SCALE_COLS] * 4
             token = 0
             while token < tokens:
-                width = _tile_width(tokens - token)
-                _pack(x, x_stride, x_index, token, width, tokens, cols, scales, factor, packed)
+                # As few tiles as possible, and all about as wide: 9 tokens run as 5 + 4, not 8 + 1, because
+                # a narrow tile decodes as many weights as a wide one.
+                left = tokens - token
+                tiles = -(-left // TILE_TOKENS)
+                width = -(-left // tiles)
+                for slot in range(width):
+                    source = token + slot
+                    if x_index:
+                        source = int64s(x_index, tokens)[source]
+                    at = packed + slot * LANES * 4
+                    _pack(x + source * x_stride, cols, scales, factor, at, width * LANES * 4)
                 height = 4
                 if width == 1:
                     height = 8
-                elif width == 8:
+                elif width >= 7:
                     height = 3
                 # Two tiles ahead keeps the memory busy; one where two would not leave room in the cache.
                 ahead = height * stride
@@ -132,18 +110,22 @@ def _compile_dots(kind: Kind) -> Any:
                     ahead *= 2
                 for row in range(first, stop, height):
                     if width == 1:
-                        row_dots(storage, 8, 1, weights, stride, row, stop - 1, cols, packed, ahead, scratch)
+                        row_dots(storage, 8, 1, w, stride, row, last, cols, packed, ahead, scratch)
                     elif width == 2:
-                        row_dots(storage, 4, 2, weights, stride, row, stop - 1, cols, packed, ahead, scratch)
+                        row_dots(storage, 4, 2, w, stride, row, last, cols, packed, ahead, scratch)
                     elif width == 3:
-                        row_dots(storage, 4, 3, weights, stride, row, stop - 1, cols, packed, ahead, scratch)
+                        row_dots(storage, 4, 3, w, stride, row, last, cols, packed, ahead, scratch)
                     elif width == 4:
-                        row_dots(storage, 4, 4, weights, stride, row, stop - 1, cols, packed, ahead, scratch)
+                        row_dots(storage, 4, 4, w, stride, row, last, cols, packed, ahead, scratch)
+                    elif width == 5:
+                        row_dots(storage, 4, 5, w, stride, row, last, cols, packed, ahead, scratch)
                     elif width == 6:
-                        row_dots(storage, 4, 6, weights, stride, row, stop - 1, cols, packed, ahead, scratch)
+                        row_dots(storage, 4, 6, w, stride, row, last, cols, packed, ahead, scratch)
+                    elif width == 7:
+                        row_dots(storage, 3, 7, w, stride, row, last, cols, packed, ahead, scratch)
                     else:
-                        row_dots(storage, 3, 8, weights, stride, row, stop - 1, cols, packed, ahead, scratch)
-                    for slot in range(min(width, tokens - token)):
+                        row_dots(storage, 3, 8, w, stride, row, last, cols, packed, ahead, scratch)
+                    for slot in range(width):
                         target = token + slot
                         if out_index:
                             target = int64s(out_index, tokens)[target]

@@ -40,8 +40,13 @@ def dequantise(matrix: Matrix) -> Tensor:
     return weight * scales
 
 
+def _by_head(kv_b: Matrix, heads: int) -> Tensor:
+    weight = dequantise(kv_b)
+    return weight.view(heads, -1, weight.shape[1])
+
+
 def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    pairs = x.unflatten(-1, (-1, 2))
+    pairs = x.reshape(*x.shape[:-1], -1, 2)
     a, b = pairs[..., 0], pairs[..., 1]
     return torch.stack((a * cosine - b * sine, a * sine + b * cosine), -1).flatten(-2)
 
@@ -63,16 +68,25 @@ class TorchKernels:
         return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps) * weight
 
     def route(
-        self, logits: Tensor, bias: Tensor, k: int, groups: int, kept_groups: int, normalise: bool, factor: float
+        self,
+        logits: Tensor,
+        bias: Tensor,
+        k: int,
+        groups: int,
+        kept_groups: int,
+        normalise: bool,
+        factor: float,
     ) -> tuple[Tensor, Tensor]:
         scores = logits.sigmoid()
-        choice = (scores + bias).unflatten(-1, (groups, -1))  # [tokens, groups, experts a group]
+        choice = (scores + bias).view(scores.shape[0], groups, -1)  # [tokens, groups, experts a group]
         if kept_groups < groups:
             group_scores = choice.topk(2, -1).values.sum(-1)
             kept = torch.zeros_like(group_scores, dtype=torch.bool)
-            kept.scatter_(-1, group_scores.sort(-1, descending=True, stable=True).indices[:, :kept_groups], True)
+            kept.scatter_(
+                -1, group_scores.sort(dim=-1, descending=True, stable=True).indices[:, :kept_groups], True
+            )
             choice = choice.masked_fill(~kept.unsqueeze(-1), float("-inf"))
-        ids = choice.flatten(-2).sort(-1, descending=True, stable=True).indices[:, :k]
+        ids = choice.flatten(-2).sort(dim=-1, descending=True, stable=True).indices[:, :k]
         weights = scores.gather(-1, ids)
         if normalise:
             weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
@@ -92,7 +106,7 @@ class TorchKernels:
                 outputs[uses.slots[which]] = self.feed_forward(x[uses.tokens[which]], experts[number])
 
     def combine(self, outputs: Tensor, weights: Tensor) -> Tensor:
-        return (outputs.unflatten(0, weights.shape) * weights.unsqueeze(-1)).sum(1)
+        return (outputs.view(*weights.shape, -1) * weights.unsqueeze(-1)).sum(1)
 
     def feed_forward(self, x: Tensor, expert: Expert) -> Tensor:
         inner = F.silu(self.multiply(expert.gate, x)) * self.multiply(expert.up, x)
@@ -100,7 +114,7 @@ class TorchKernels:
 
     def latent_queries(self, q: Tensor, kv_b: Matrix, nope: int, rotary: Rotary, start: int) -> Tensor:
         tokens, heads, _ = q.shape
-        to_latent = dequantise(kv_b).unflatten(0, (heads, -1))[:, :nope]  # [heads, nope, latent]
+        to_latent = _by_head(kv_b, heads)[:, :nope]  # [heads, nope, latent]
         latent = torch.einsum("thn,hnc->thc", q[..., :nope], to_latent)
         where = slice(start, start + tokens)
         turned = _rotate(q[..., nope:], rotary.cosine[where, None], rotary.sine[where, None])
@@ -124,5 +138,5 @@ class TorchKernels:
 
     def expand_values(self, latents: Tensor, kv_b: Matrix, values: int) -> Tensor:
         heads = latents.shape[1]
-        to_values = dequantise(kv_b).unflatten(0, (heads, -1))[:, -values:]  # [heads, values, latent]
+        to_values = _by_head(kv_b, heads)[:, -values:]  # [heads, values, latent]
         return torch.einsum("thc,hvc->thv", latents, to_values).flatten(1)

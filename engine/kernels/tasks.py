@@ -16,7 +16,7 @@ from numba import types
 
 from engine.kernels.elementwise import exponential, silu_product
 from engine.kernels.machine import call, floats, int64s
-from engine.kernels.matrix_kernels import CHUNK_ROWS, DESCRIPTOR_FIELDS, DOTS, MIX, ROWS
+from engine.kernels.matrix_kernels import DESCRIPTOR_FIELDS, DOTS, MIX, ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,11 +29,11 @@ GROUP_HEADS = 8
 
 
 def _linear(parameters: int, job: int, thread: int) -> None:
-    """matrix, x, x_stride, tokens, out, out_stride, scratch, scratch_bytes; a job is CHUNK_ROWS rows."""
-    p = int64s(parameters, 8)
+    """matrix, x, x_stride, tokens, out, out_stride, scratch, scratch_bytes, chunk; a job is `chunk` rows."""
+    p = int64s(parameters, 9)
     d = int64s(p[0], DESCRIPTOR_FIELDS)
-    begin = job * CHUNK_ROWS
-    end = min(begin + CHUNK_ROWS, d[ROWS])
+    begin = job * p[8]
+    end = min(begin + p[8], d[ROWS])
     scratch = p[6] + thread * p[7]
     call(d[DOTS], (p[0], begin, end, p[1], p[2], 0, p[3], p[4], p[5], 0, scratch))
 
@@ -79,7 +79,6 @@ def _attend(parameters: int, job: int, thread: int) -> None:
     length = p[6] + token + 1
     softmax_scale = floats(p[7], 1)[0]
     scratch = p[9] + thread * p[10]
-    scores = floats(scratch, GROUP_HEADS * BLOCK_POSITIONS)
     peak = floats(scratch + 4 * GROUP_HEADS * BLOCK_POSITIONS, GROUP_HEADS)
     total = floats(scratch + 4 * GROUP_HEADS * (BLOCK_POSITIONS + 1), GROUP_HEADS)
     inner = scratch + 4 * GROUP_HEADS * (BLOCK_POSITIONS + 2)
@@ -119,24 +118,26 @@ def _attend(parameters: int, job: int, thread: int) -> None:
 
 
 def _gate_up(parameters: int, job: int, thread: int) -> None:
-    """experts, token_of, slot_of, x, x_stride, h, h_stride, inner, chunks, scratch, scratch_bytes.
+    """experts, token_of, slot_of, x, x_stride, h, h_stride, inner, chunk, scratch, scratch_bytes.
 
     `experts` is [experts, 5]: addresses of gate, up and down, the first of its uses and their number.
     `token_of` and `slot_of` say for each use which row of x it reads and which row of h it writes. h is
     [slots, 2 * inner]: gate and up side by side, and when the job is done silu(gate) * up in gate's place.
-    A job is an expert and CHUNK_ROWS of its rows.
+    A job is an expert and `chunk` of its rows.
     """
     p = int64s(parameters, 11)
     inner, h, h_stride = p[7], p[5], p[6]
-    expert = int64s(p[0] + job // p[8] * EXPERT_FIELDS * 8, EXPERT_FIELDS)
+    chunks = -(-inner // p[8])
+    expert = int64s(p[0] + job // chunks * EXPERT_FIELDS * 8, EXPERT_FIELDS)
     token_of, slot_of, uses = p[1] + expert[3] * 8, p[2] + expert[3] * 8, expert[4]
-    begin = job % p[8] * CHUNK_ROWS
-    end = min(begin + CHUNK_ROWS, inner)
+    begin = job % chunks * p[8]
+    end = min(begin + p[8], inner)
     scratch = p[9] + thread * p[10]
     for half in range(2):
-        function = int64s(expert[half], DESCRIPTOR_FIELDS)[DOTS]
+        m = expert[half]
         out = h + half * inner * 4
-        call(function, (expert[half], begin, end, p[3], p[4], token_of, uses, out, h_stride, slot_of, scratch))
+        dots = int64s(m, DESCRIPTOR_FIELDS)[DOTS]
+        call(dots, (m, begin, end, p[3], p[4], token_of, uses, out, h_stride, slot_of, scratch))
     slots = int64s(slot_of, uses)
     for i in range(uses):
         at = h + slots[i] * h_stride + begin * 4
@@ -144,15 +145,16 @@ def _gate_up(parameters: int, job: int, thread: int) -> None:
 
 
 def _down(parameters: int, job: int, thread: int) -> None:
-    """experts, slot_of, h, h_stride, y, y_stride, rows, chunks, scratch, scratch_bytes.
+    """experts, slot_of, h, h_stride, y, y_stride, rows, chunk, scratch, scratch_bytes.
 
-    As `_gate_up`; y is [slots, rows]. A job is an expert and CHUNK_ROWS of its rows.
+    As `_gate_up`; y is [slots, rows]. A job is an expert and `chunk` of its rows.
     """
     p = int64s(parameters, 10)
-    expert = int64s(p[0] + job // p[7] * EXPERT_FIELDS * 8, EXPERT_FIELDS)
+    chunks = -(-p[6] // p[7])
+    expert = int64s(p[0] + job // chunks * EXPERT_FIELDS * 8, EXPERT_FIELDS)
     matrix, slot_of, uses = expert[2], p[1] + expert[3] * 8, expert[4]
-    begin = job % p[7] * CHUNK_ROWS
-    end = min(begin + CHUNK_ROWS, p[6])
+    begin = job % chunks * p[7]
+    end = min(begin + p[7], p[6])
     scratch = p[8] + thread * p[9]
     function = int64s(matrix, DESCRIPTOR_FIELDS)[DOTS]
     call(function, (matrix, begin, end, p[2], p[3], slot_of, uses, p[4], p[5], slot_of, scratch))
@@ -196,4 +198,3 @@ def down_task() -> int:
 def attention_scratch_bytes(inner: int) -> int:
     """Scratch that one thread needs for attention, on top of `inner` for its products."""
     return 4 * GROUP_HEADS * (BLOCK_POSITIONS + 2) + inner
-

@@ -57,7 +57,7 @@ class Attention:
     o_proj: Matrix  # [hidden, heads * value]
 
     def __call__(self, x: Tensor, cache: Tensor, start: int) -> Tensor:
-        """[tokens, hidden] at positions `start...`, whose rows of cache [context, latent + rope] it writes."""
+        """[tokens, hidden] at positions `start...`; writes their rows of cache [context, latent + rope]."""
         c, kernels = self.config, self.kernels
         latents = kernels.multiply(self.kv_a_proj, x)
         kernels.write_latents(latents, self.kv_a_layernorm, LATENT_NORM_EPS, self.rotary, start, cache)

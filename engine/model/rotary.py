@@ -1,4 +1,4 @@
-"""Rotary positions: the cosine and sine of every position and pair, with YaRN where the config asks for it."""
+"""Rotary positions: cosine and sine of every position and pair, with YaRN where the config asks for it."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def _lay_out(records: Iterable[TensorRecord]) -> tuple[dict[str, int], int]:
 def _scales(stored: Tensor) -> Tensor:
     """Block scales as float32; a byte e stands for 2^(e - 127)."""
     if stored.dtype is torch.uint8:
-        return torch.ldexp(torch.ones(()), stored.to(torch.int32) - 127)
+        return torch.exp2(stored.double() - 127).float()
     return stored.float().contiguous()
 
 

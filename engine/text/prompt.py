@@ -16,13 +16,36 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from engine.errors import DraftscopeError
+from engine.errors import DraftscopeError, UsageError
+from engine.text.template import NO_TEMPLATE
+from engine.text.tokenizer import NO_TOKENIZER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from engine.text.template import ChatTemplate, Message
     from engine.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a reply is asked for with: a chat, or a text as it is, or token ids."""
+
+    messages: tuple[Message, ...] | None = None
+    text: str | None = None
+    ids: tuple[int, ...] | None = None
+
+    def encode(self, tokenizer: Tokenizer | None, template: ChatTemplate | None) -> list[int]:
+        """Return the token ids, with what the checkpoint has for it."""
+        if self.ids is not None:
+            return list(self.ids)
+        if tokenizer is None:
+            raise UsageError(NO_TOKENIZER)
+        if self.messages is None:
+            return tokenizer.encode_raw(self.text or "")
+        if template is None:
+            raise UsageError(NO_TEMPLATE)
+        return chat_prompt(tokenizer, template, self.messages)
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,6 +203,8 @@ REFUSED: list[tuple[dict[str, object], list[str]]] = [
     ({"topk_method": "group_limited_greedy"}, ["topk_method", "noaux_tc"]),
     ({"hidden_act": "gelu"}, ["hidden_act is 'gelu'", "silu"]),
     ({"attention_bias": True}, ["attention_bias is true"]),
+    ({"attention_bias": 0}, ["attention_bias is 0"]),
+    ({"moe_layer_freq": True}, ["moe_layer_freq is true"]),
     ({"moe_layer_freq": 2}, ["moe_layer_freq is 2"]),
     ({"rope_interleave": False}, ["rope_interleave is false"]),
     ({"rope_interleave": None}, ["rope_interleave is null"]),

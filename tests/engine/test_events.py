@@ -168,10 +168,9 @@ def test_a_wrong_value_is_a_sentence_and_nothing_else(event: Event, data: st.Dat
     encoded[data.draw(st.sampled_from(sorted(encoded)))] = data.draw(json_values)
     try:
         again = from_json(encoded)
-    except ValueError as error:
-        assert str(error)
-    else:
-        assert from_json(to_json(again)) == again
+    except ValueError:
+        return
+    assert from_json(to_json(again)) == again
 
 
 def test_the_documented_form() -> None:

@@ -264,6 +264,11 @@ def test_the_valid_file_of_these_tests_is_valid() -> None:
     assert VALID[scale.offset : scale.end] == bytes(range(12, 16))
 
 
+def test_empty_tensors_may_share_a_position_in_any_order() -> None:
+    header = parse(file_bytes({"a": entry(0, 2), "empty": entry(0, 0, (0, 3)), "end": entry(2, 2)}, b"12"))
+    assert [record.name for record in header.records] == ["empty", "a", "end"]
+
+
 def test_padding_and_unknown_keys_are_accepted_as_the_official_reader_does() -> None:
     text = json.dumps({"t": {**entry(0, 2), "note": "x"}, "__metadata__": None}).encode()
     assert len(parse(file_bytes(b"  " + text + b"    ", b"12")).records) == 1

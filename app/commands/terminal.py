@@ -1,0 +1,55 @@
+"""Writing to a terminal what may come from anywhere: a model, a file name, a checkpoint's own messages."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+PROGRESS_SECONDS = 0.1
+
+# Escape sequences begin with a control character. Those of ASCII are shown by their pictures (␛); the C1
+# range, which some terminals obey as well, has none. Newline and tab are text.
+_HARMLESS = {
+    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"},
+    0x7F: 0x2421,
+    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
+}
+
+
+def harmless(text: str) -> str:
+    """Return the text with every control character made visible, so that a terminal obeys none."""
+    return text.translate(_HARMLESS)
+
+
+class StatusLine:
+    """One line on a terminal that is replaced in place; nothing at all where there is no terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._terminal = stream.isatty()
+        self._shown = False
+        self._reported = 0.0
+
+    def show(self, text: str) -> None:
+        """Replace the line, at most ten times a second."""
+        now = time.monotonic()
+        if self._terminal and now - self._reported >= PROGRESS_SECONDS:
+            self._reported = now
+            self._shown = True
+            self._stream.write(f"\r\x1b[K{harmless(text)}")
+            self._stream.flush()
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            self._shown = False
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    def loading(self, done_bytes: int, total_bytes: int, what: str) -> None:
+        """Show how far loading has come; the engine's progress callback."""
+        share = f"{done_bytes / total_bytes:.0%} of {total_bytes / 1e9:,.1f} GB" if total_bytes else ""
+        self.show(f"loading {share}  {what}")

@@ -1,0 +1,148 @@
+"""The engine as a child process: `python -m engine.worker`, JSON lines in and out.
+
+    {"command":"load","path":"…","context":4096}         {"event":"loading",…} … {"event":"loaded",…}
+    {"command":"generate","messages":[…],"options":{…}}  {"event":"header",…} … {"event":"finished",…}
+    {"command":"measure","ids":[…],"depths":[0,1,2]}     the same for each depth, every line with
+                                                         "lane":depth, then {"event":"measured",…}
+    {"command":"set","depth":3,"pace":12,"top_p":0.9}    depth, mode and pace hold from the next round,
+                                                         other options from the next reply
+    {"command":"cancel"}, "pause" ("on":false goes on), "step", "quit"
+
+Instead of messages, generate and measure take "prompt" (raw text) or "ids". A command that cannot be carried
+out is answered by {"event":"error","command":…,"message":…}, a reply that fails by its finished event.
+
+The main thread alone runs the engine (kernels want one caller), one job after another as they were asked
+for; a second thread listens, so that set and cancel act at once. The end of the input ends the process
+within a second wherever it is: whoever started it may have been killed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from engine.errors import UsageError
+from engine.events import SCHEMA_VERSION
+from engine.options import GenerateOptions
+from engine.worker_commands import COMMANDS, Command
+from engine.worker_lines import LineWriter, take_standard_pipes
+from engine.worker_session import Job, Session, sentence
+from engine.worker_surface import load_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from engine.worker_surface import Load
+
+GRACE_SECONDS = 0.5
+"""After the end of the input, how long a round may take to end by itself."""
+
+MEASURED_TOKENS = 64
+
+
+class Worker:
+    """A session, the thread that listens for commands, and the queue of jobs between them."""
+
+    def __init__(self, lines: LineWriter, load: Load) -> None:
+        self._lines = lines
+        self._session = Session(lines.send, load)
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+
+    def work(self) -> None:
+        """Do the jobs, in the main thread, until there will be no more."""
+        while (job := self._queue.get()) is not None:
+            try:
+                job.run(job)
+            except Exception as error:
+                self._error(job.name, error)
+            finally:
+                self._session.remove(job)
+        self._session.close()
+
+    def listen(self, commands: Iterable[bytes]) -> None:
+        """Take commands until quit or the end of the input, then see to it that the process ends."""
+        try:
+            for line in commands:
+                if line.strip() and not self._hear(line):
+                    break
+        finally:
+            self._session.cancel()
+            self._queue.put(None)
+            time.sleep(GRACE_SECONDS)
+            os._exit(0)
+
+    def _hear(self, line: bytes) -> bool:
+        """Carry out one command, or queue it; False for quit."""
+        name = None
+        try:
+            command = Command.parse(line)
+            name = command.name
+            match name:
+                case "load":
+                    self._load(command)
+                case "generate":
+                    self._generate(command)
+                case "measure":
+                    self._measure(command)
+                case "set":
+                    self._session.change(command.values)
+                case "cancel":
+                    self._session.cancel()
+                case "pause":
+                    controls = self._session.engine.controls
+                    (controls.pause if command.flag("on", True) else controls.resume)()
+                case "step":
+                    self._session.engine.controls.step()
+        except Exception as error:
+            self._error(name, error)
+        return name != "quit"
+
+    def _load(self, command: Command) -> None:
+        path = command.text("path")
+        if not path:
+            raise UsageError("load needs a path.")
+        context, threads = command.count("context"), command.count("threads")
+        self._ask("load", lambda _job: self._session.open(path, context, threads))
+
+    def _generate(self, command: Command) -> None:
+        prompt, values = command.prompt(), command.options()
+        GenerateOptions().changed(values)  # refused now, not when its turn comes
+        self._ask("generate", lambda job: self._session.reply(job, prompt, values))
+
+    def _measure(self, command: Command) -> None:
+        prompt, depths = command.prompt(), command.depths()
+        values = {**command.options(), "max_tokens": command.count("max_tokens") or MEASURED_TOKENS}
+        GenerateOptions().changed(values)
+        self._ask("measure", lambda job: self._session.measure(job, prompt, values, depths))
+
+    def _ask(self, name: str, run: Callable[[Job], None]) -> None:
+        job = Job(name, run)
+        self._session.add(job)
+        self._queue.put(job)
+
+    def _error(self, command: str | None, error: Exception) -> None:
+        self._lines.send({"event": "error", "command": command, "message": sentence(error)})
+
+
+def main(load: Load = load_engine) -> int:
+    """Serve standard input until it ends."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl+c goes to the whole group, and the app decides
+    commands, lines = take_standard_pipes()
+    lines.send({"event": "hello", "schema": SCHEMA_VERSION, "commands": list(COMMANDS)})
+    worker = Worker(lines, load)
+    threading.Thread(target=worker.listen, args=(commands,), name="worker commands", daemon=True).start()
+    worker.work()
+    lines.close(GRACE_SECONDS)
+    return 0
+
+
+if __name__ == "__main__":
+    main()
+    sys.stderr.flush()
+    os._exit(0)  # nothing that a library leaves running may keep the process

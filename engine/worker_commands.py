@@ -1,0 +1,131 @@
+"""Reading the worker's commands: one JSON object a line, each value checked before anything is done."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+
+from engine.errors import UsageError
+from engine.options import MAX_DEPTH
+from engine.text.prompt import Prompt
+from engine.text.template import Message
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "load": ("path", "context", "threads"),
+    "generate": ("messages", "prompt", "ids", "options"),
+    "measure": ("messages", "prompt", "ids", "options", "depths", "max_tokens"),
+    "set": (),  # any option, and pace
+    "cancel": (),
+    "pause": ("on",),
+    "step": (),
+    "quit": (),
+}
+"""Each command with the keys it may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command whose name and keys are known, with its values as they came."""
+
+    name: str
+    values: dict[str, object]
+
+    @classmethod
+    def parse(cls, line: bytes) -> Command:
+        """Read a line; UsageError says what is wrong with it."""
+        try:
+            data = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"A command must be one line of JSON: {error}.") from None
+        if not isinstance(data, dict):
+            raise UsageError("A command must be a JSON object.")
+        name = data.pop("command", None)
+        if not isinstance(name, str) or name not in COMMANDS:
+            raise UsageError(f"There is no command {name!r}{_nearest(name, list(COMMANDS))}")
+        known = COMMANDS[name]
+        for key in data:
+            if name != "set" and key not in known:
+                raise UsageError(f"{name} has no key {key!r}{_nearest(key, list(known))}")
+        return cls(name, data)
+
+    def prompt(self) -> Prompt:
+        """Return what to reply to: exactly one of messages, prompt and ids."""
+        given = [key for key in ("messages", "prompt", "ids") if self.values.get(key) is not None]
+        if len(given) != 1:
+            raise UsageError(f"{self.name} needs one of messages, prompt and ids.")
+        value = self.values[given[0]]
+        if given[0] == "ids":
+            return Prompt(ids=_integers("ids", value))
+        if given[0] == "prompt":
+            return Prompt(text=_text("prompt", value))
+        if not isinstance(value, list) or not value:
+            raise UsageError("messages must be a list with at least one message.")
+        return Prompt(messages=tuple(map(_message, value)))
+
+    def options(self) -> dict[str, object]:
+        """Return the options given for this reply alone."""
+        value = self.values.get("options")
+        if value is None:
+            return {}
+        if isinstance(value, dict):
+            return value
+        raise UsageError(f"options must be an object, not {value!r}.")
+
+    def depths(self) -> tuple[int, ...]:
+        """Return the depths to measure, in order."""
+        depths = _integers("depths", self.values.get("depths"))
+        if not depths or max(depths) > MAX_DEPTH:
+            raise UsageError(f"depths must be a list of depths from 0 to {MAX_DEPTH}.")
+        return depths
+
+    def text(self, key: str) -> str | None:
+        value = self.values.get(key)
+        return None if value is None else _text(key, value)
+
+    def count(self, key: str) -> int | None:
+        """Return a whole number of at least 1."""
+        value = self.values.get(key)
+        if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+            return value
+        raise UsageError(f"{key} must be a whole number of at least 1, not {value!r}.")
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self.values.get(key, default)
+        if isinstance(value, bool):
+            return value
+        raise UsageError(f"{key} must be true or false, not {value!r}.")
+
+
+def _nearest(name: object, known: list[str]) -> str:
+    near = difflib.get_close_matches(str(name), known, n=1)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; known are {', '.join(known)}." if known else "."
+
+
+def _text(key: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise UsageError(f"{key} must be a text, not {value!r}.")
+
+
+def _integers(key: str, value: object) -> tuple[int, ...]:
+    if isinstance(value, list):
+        integers = tuple(
+            each for each in value if isinstance(each, int) and not isinstance(each, bool) and each >= 0
+        )
+        if len(integers) == len(value):
+            return integers
+    raise UsageError(f"{key} must be a list of whole numbers, 0 or more.")
+
+
+def _message(value: object) -> Message:
+    if not isinstance(value, dict) or not {"role", "content"} <= set(value) <= {"role", "content", "ids"}:
+        raise UsageError("Each message must be an object with role and content, and ids for a reply.")
+    ids = value.get("ids")
+    return Message(
+        _text("role", value["role"]),
+        _text("content", value["content"]),
+        None if ids is None else _integers("ids", ids),
+    )

@@ -1,0 +1,236 @@
+"""What the worker holds between commands: the engine, the settings, and how a reply is carried out.
+
+Methods marked so are called by the listening thread while the main thread decodes; everything they share
+is under one lock. Whatever was heard after a job was asked for holds over what the job was asked with.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import DraftscopeError, UsageError
+from engine.events import Finished, FinishReason, Header, Prefilled, Verified, to_json
+from engine.options import GenerateOptions
+from engine.worker_surface import reply_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from engine.events import Event
+    from engine.text.prompt import Prompt
+    from engine.worker_surface import EngineSurface, Load
+
+PROGRESS_SECONDS = 0.1
+"""How often loading says where it is."""
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """Something for the main thread to do, and what was heard about it since it was asked for."""
+
+    name: str
+    run: Callable[[Job], None]
+    cancelled: bool = False
+    changed: dict[str, object] = field(default_factory=dict)
+    """Depth and mode as set since."""
+
+
+class Session:
+    """One engine, the jobs asked of it, and the settings that hold between them."""
+
+    def __init__(self, send: Callable[[Mapping[str, object]], None], load: Load) -> None:
+        self._send = send
+        self._load = load
+        self._engine: EngineSurface | None = None
+        self._model = ""
+        self._settings: dict[str, object] = {}
+        self._pace = 0.0
+        self._measuring = False
+        self._jobs: list[Job] = []
+        self._lock = threading.Lock()
+
+    @property
+    def engine(self) -> EngineSurface:
+        """The engine; UsageError while there is none."""
+        if self._engine is None:
+            raise UsageError("No checkpoint is loaded; send load first.")
+        return self._engine
+
+    def add(self, job: Job) -> None:
+        """Count a job in, from the listening thread: what is heard from now on concerns it."""
+        with self._lock:
+            self._jobs.append(job)
+
+    def remove(self, job: Job) -> None:
+        """Count a job out."""
+        with self._lock:
+            self._jobs.remove(job)
+
+    def cancel(self) -> None:
+        """End what was asked for so far and nothing asked for later. From the listening thread."""
+        with self._lock:
+            for job in self._jobs:
+                job.cancelled = True
+            if self._engine is not None and self._jobs:
+                self._engine.controls.cancel()
+
+    def change(self, values: Mapping[str, object]) -> None:
+        """Set options, and pace, from the listening thread. Depth, mode and pace hold at once."""
+        values = dict(values)
+        pace = values.pop("pace", None)
+        if pace is not None and not _is_pace(pace):
+            raise UsageError(f"pace must be 0 (full speed) or rounds a second, not {pace!r}.")
+        GenerateOptions().changed(values)
+        live: dict[str, object] = {name: values[name] for name in ("depth", "mode") if name in values}
+        with self._lock:
+            if self._engine is not None and not self._measuring:
+                _apply(self._engine, live)  # may refuse the mode, so before anything is kept
+            if isinstance(pace, (int, float)):
+                self._pace = float(pace)
+                if self._engine is not None and not self._measuring:
+                    self._engine.controls.pace = self._pace
+            self._settings.update(values)
+            for job in self._jobs:
+                job.changed.update(live)
+
+    def open(self, path: str, context: int | None, threads: int | None) -> None:
+        """Load a checkpoint in place of the one there is."""
+        self.close()  # first, since memory may not hold both
+        reported = 0.0
+
+        def progress(done_bytes: int, total_bytes: int, what: str) -> None:
+            nonlocal reported
+            now = time.perf_counter()
+            if now - reported >= PROGRESS_SECONDS or done_bytes >= total_bytes:
+                reported = now
+                line = {"what": what, "done_bytes": done_bytes, "total_bytes": total_bytes}
+                self._send({"event": "loading", **line})
+
+        engine = self._load(path, context=context, threads=threads, progress=progress)
+        refused = None
+        with self._lock:
+            self._engine, self._model = engine, Path(path).name or path
+            try:
+                _apply(engine, self._settings)
+            except DraftscopeError as error:  # the mode, which the last checkpoint could run
+                del self._settings["mode"]
+                refused = error
+            engine.controls.pace = self._pace
+            header = Header(self._model, reply_options(engine, self._settings))
+        self._send(
+            {
+                "event": "loaded",
+                "model": self._model,
+                "context": engine.context,
+                "mtp": engine.has_mtp,
+                "tokenizer": engine.tokenizer is not None,
+                "chat_template": engine.chat_template is not None,
+                "warnings": list(engine.warnings),
+                "options": to_json(header)["options"],
+            }
+        )
+        if refused is not None:
+            raise refused
+
+    def close(self) -> None:
+        """Let the engine go, and with it its memory."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    def reply(self, job: Job, prompt: Prompt, values: Mapping[str, object]) -> None:
+        """Decode one reply and send its events."""
+        ids = prompt.encode(self.engine.tokenizer, self.engine.chat_template)
+        with self._lock:
+            chosen = {**self._settings, **values, **job.changed}
+        self._decode(job, ids, reply_options(self.engine, chosen), {})
+
+    def measure(self, job: Job, prompt: Prompt, values: Mapping[str, object], depths: Iterable[int]) -> None:
+        """Decode the same reply at each depth, at full speed and deaf to changes of depth and mode."""
+        engine = self.engine
+        ids = prompt.encode(engine.tokenizer, engine.chat_template)
+        with self._lock:
+            options = reply_options(engine, {**self._settings, **values})
+            self._measuring = True
+            engine.controls.pace = 0.0
+        complete = True
+        try:
+            for depth in depths:
+                reason = self._decode(job, ids, options.changed({"depth": depth}), {"lane": depth})
+                if reason in (FinishReason.CANCELLED, FinishReason.ERROR):
+                    complete = False
+                    break
+        finally:
+            with self._lock:
+                self._measuring = False
+                engine.controls.pace = self._pace
+        self._send({"event": "measured", "complete": complete})
+
+    def _decode(
+        self, job: Job, ids: list[int], options: GenerateOptions, tag: Mapping[str, object]
+    ) -> FinishReason:
+        """Send a reply's events, from header to finished whatever happens."""
+        tokens, seconds = 0, 0.0
+
+        def send(event: Event) -> None:
+            self._send({**to_json(event), **tag})
+
+        send(Header(self._model, options))
+        if job.cancelled:
+            send(Finished(FinishReason.CANCELLED, 0, 0.0))
+            return FinishReason.CANCELLED
+        try:
+            for event in self.engine.generate(ids, options):
+                send(event)
+                if isinstance(event, Finished):
+                    return event.reason
+                if isinstance(event, Prefilled):
+                    seconds += event.seconds
+                elif isinstance(event, Verified):
+                    tokens += len(event.tokens)
+                    seconds += event.draft_seconds + event.verify_seconds
+                self._catch_up(job)
+            message = "The engine ended the reply without saying why."
+        except Exception as error:
+            message = sentence(error)
+        send(Finished(FinishReason.ERROR, tokens, seconds, message))
+        return FinishReason.ERROR
+
+    def _catch_up(self, job: Job) -> None:
+        """Do again what was heard after the job began and before the engine took its options."""
+        with self._lock:
+            if job.cancelled:
+                self.engine.controls.cancel()
+            if job.changed and not self._measuring:
+                _apply(self.engine, job.changed)
+                job.changed.clear()
+
+
+def sentence(error: Exception) -> str:
+    """Return what the user is told of an error; a bug's traceback goes to standard error."""
+    if isinstance(error, DraftscopeError):
+        return str(error)
+    traceback.print_exception(error, file=sys.stderr)
+    if isinstance(error, MemoryError):
+        return "The machine's memory does not suffice: close other programs, or choose a smaller context."
+    return f"Something went wrong that should not have ({type(error).__name__}: {error})."
+
+
+def _apply(engine: EngineSurface, values: Mapping[str, object]) -> None:
+    """Put depth and mode, where they are among the values, into the engine's controls."""
+    options = GenerateOptions().changed({name: values[name] for name in ("depth", "mode") if name in values})
+    if "mode" in values:
+        engine.controls.mode = options.mode
+    if "depth" in values:
+        engine.controls.depth = options.depth
+
+
+def _is_pace(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")

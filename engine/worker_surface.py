@@ -1,0 +1,92 @@
+"""What the worker and the command line need of an engine, so that tests can give them another one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from engine.options import GenerateOptions, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from engine.events import Event
+    from engine.text.generation import GenerationDefaults
+    from engine.text.template import ChatTemplate
+    from engine.text.tokenizer import Tokenizer
+
+
+class ControlsSurface(Protocol):
+    """What may change while a reply is decoded, from any thread."""
+
+    @property
+    def depth(self) -> int: ...
+    @depth.setter
+    def depth(self, value: int) -> None: ...
+    @property
+    def mode(self) -> Mode: ...
+    @mode.setter
+    def mode(self, value: Mode) -> None: ...
+    @property
+    def pace(self) -> float: ...
+    @pace.setter
+    def pace(self, value: float) -> None: ...
+    def cancel(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def step(self) -> None: ...
+
+
+class EngineSurface(Protocol):
+    """A loaded checkpoint."""
+
+    @property
+    def controls(self) -> ControlsSurface: ...
+    @property
+    def has_mtp(self) -> bool: ...
+    @property
+    def tokenizer(self) -> Tokenizer | None: ...
+    @property
+    def chat_template(self) -> ChatTemplate | None: ...
+    @property
+    def generation(self) -> GenerationDefaults: ...
+    @property
+    def context(self) -> int: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    def logits(self, token_ids: Sequence[int]) -> NDArray[np.float32]: ...
+    def generate(self, token_ids: Sequence[int], options: GenerateOptions) -> Iterator[Event]: ...
+    def close(self) -> None: ...
+
+
+def reply_options(engine: EngineSurface, values: Mapping[str, object]) -> GenerateOptions:
+    """Return a reply's options: the checkpoint's defaults, and the values in place of them.
+
+    The MTP layer drafts where there is one, prompt lookup where there is none.
+    """
+    mode = Mode.MTP if engine.has_mtp else Mode.NGRAM
+    return engine.generation.options({"mode": mode, **values})
+
+
+class Load(Protocol):
+    """`engine.load`."""
+
+    def __call__(
+        self,
+        path: str,
+        *,
+        context: int | None,
+        threads: int | None,
+        progress: Callable[[int, int, str], None],
+    ) -> EngineSurface: ...
+
+
+def load_engine(
+    path: str, *, context: int | None, threads: int | None, progress: Callable[[int, int, str], None]
+) -> EngineSurface:
+    """Load with the real engine, imported only now: nobody waits for torch before its work begins."""
+    import engine
+
+    return engine.load(path, context=context, threads=threads, progress=progress)

@@ -1,0 +1,143 @@
+"""An engine without a model: the surface of the real one, its real controls, and faults on request.
+
+The folder's name chooses the fault. The text is that of a prompt's ids, round and round; every second
+draft is rejected, so that all origins occur.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.decoding.controls import Controls
+from engine.errors import CheckpointError, MemoryBudgetError, UsageError
+from engine.events import (
+    Drafted,
+    DraftedToken,
+    Finished,
+    FinishReason,
+    Origin,
+    Prefilled,
+    Prefilling,
+    RejectedToken,
+    Token,
+    Verified,
+)
+from engine.options import Mode
+from engine.text.generation import GenerationDefaults
+from engine.text.template import ChatTemplate
+from engine.text.tokenizer import Tokenizer
+from tests.engine.text import made
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from engine.events import Event
+    from engine.options import GenerateOptions
+
+FOREVER = 3600.0
+
+
+class FakeEngine:
+    def __init__(self, folder: Path, context: int) -> None:
+        self.folder = folder
+        self.context = context
+        special = {"bos_token": made.BOS, "eos_token": made.EOS}
+        self.tokenizer = None if folder.name == "ids-only" else Tokenizer(made.byte_level(), special)
+        self.chat_template = ChatTemplate(made.TEMPLATE, special) if self.tokenizer else None
+        if folder.name == "no-template":
+            self.chat_template = None
+        self.generation = GenerationDefaults()
+        self.has_mtp = folder.name != "no-mtp"
+        self.controls = Controls(self.has_mtp)
+        self.warnings = (f"OMP_WAIT_POLICY is {os.environ.get('OMP_WAIT_POLICY')}",)
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    def logits(self, token_ids: Sequence[int]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+        return np.arange(len(token_ids) * 8, dtype=np.float32).reshape(-1, 8)
+
+    def generate(self, token_ids: Sequence[int], options: GenerateOptions) -> Iterator[Event]:
+        ids = list(token_ids)
+        if len(ids) >= self.context:
+            raise UsageError(f"The prompt has {len(ids)} tokens and the context holds {self.context}.")
+        if self.folder.name == "slow-start":
+            time.sleep(0.3)  # what is heard now comes before the controls are set
+        self.controls.mode = options.mode
+        self.controls.depth = options.depth
+        self.controls.begin()
+        return self._events(ids, options)
+
+    def _events(self, ids: list[int], options: GenerateOptions) -> Iterator[Event]:
+        fault = self.folder.name
+        yield Prefilling(1, 2, len(ids), 0, 0.1)
+        yield Prefilled(len(ids), 0, 0.2)
+        detokenizer = self.tokenizer.detokenizer() if self.tokenizer else None
+        text = detokenizer.push if detokenizer else lambda _id: ""
+        done, number, began = 0, 0, 0.0
+
+        def next_token(origin: Origin, position: int = 0) -> Token:
+            nonlocal done
+            id_ = ids[done % len(ids)]
+            done += 1
+            return Token(id_, text(id_), origin, position, -0.5, -0.7 if position else None)
+
+        yield Verified(0, Mode.ORDINARY, 0, 0, (next_token(Origin.ORDINARY),), ())
+        while done < options.max_tokens:
+            number += 1
+            self.controls.hold(began)
+            began = time.perf_counter()
+            if self.controls.cancelled:
+                yield Finished(FinishReason.CANCELLED, done, 0.5)
+                return
+            if fault == "noisy":
+                print("a library says hello")
+                os.write(1, b"and so does native code\n")
+            if fault == "explode":
+                raise RuntimeError("kernel on fire")
+            if fault == "damaged":
+                raise CheckpointError("shard 7 is gone")
+            if fault == "hang":
+                time.sleep(FOREVER)
+            depth = min(self.controls.depth, options.max_tokens - done - 1)
+            if depth:
+                yield Drafted(number, tuple(DraftedToken(ids[0], "?", -0.1) for _ in range(depth)))
+            accepted = depth if number % 2 else depth // 2
+            tokens = [next_token(Origin.ACCEPTED, position + 1) for position in range(accepted)]
+            tokens.append(next_token(Origin.BONUS if accepted == depth else Origin.CORRECTED))
+            rejected = tuple(RejectedToken(ids[0], "?", None, -0.4) for _ in range(depth - accepted))
+            yield Verified(number, self.controls.mode, depth, accepted, tuple(tokens), rejected, 0.001, 0.003)
+        if self.folder.is_dir():
+            (self.folder / "done").touch()
+        yield Finished(FinishReason.LENGTH, done, 0.5)
+
+
+def load(
+    path: str | Path,
+    *,
+    context: int | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> FakeEngine:
+    folder = Path(path)
+    for part in range(3):
+        if progress:
+            progress(part * 50, 100, "model.safetensors")
+    match folder.name:
+        case "missing":
+            raise CheckpointError(f"{folder} is missing; check the path.")
+        case "too-big":
+            raise MemoryBudgetError("It needs 700 GB and there are 8; give --ram more.")
+        case "broken":
+            raise RuntimeError("a bug")
+        case "slow-load":
+            if folder.is_dir():
+                (folder / "loading").touch()
+            time.sleep(FOREVER)
+    return FakeEngine(folder, context or 4096)
