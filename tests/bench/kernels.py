@@ -18,7 +18,7 @@ from engine.kernels.passive import wait_passively
 wait_passively()
 
 import numba  # noqa: E402  the policy must be set before OpenMP is loaded
-import numpy as np  # noqa: E402
+import numpy as np  # noqa: E402, TC002  numba looks the annotation up
 import torch  # noqa: E402
 
 from engine.kernels.base import Expert, Uses  # noqa: E402
@@ -150,7 +150,9 @@ def attention_table(kernels: CpuKernels, heads: int = 128, latent: int = 512, ro
     print("| context | tokens | ms | G multiply-adds a second |\n|---|---|---|---|")
     for start, n in ((256, 1), (1024, 1), (4000, 1), (4000, 2), (4000, 4), (4000, 8)):
         q = torch.randn(n, heads, latent + rope)
-        spent = [milliseconds(lambda q=q, s=start: kernels.attend(q, cache, latent, s, 0.1)) for _ in range(9)]
+        spent = [
+            milliseconds(lambda q=q, s=start: kernels.attend(q, cache, latent, s, 0.1)) for _ in range(9)
+        ]
         median = statistics.median(spent[1:])
         work = n * heads * (start + n / 2) * (2 * latent + rope)
         print(f"| {start} | {n} | {median:.2f} | {work / median / 1e6:.1f} |")
@@ -183,7 +185,9 @@ def neighbour_table(kernels: CpuKernels) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
     torch.manual_seed(0)

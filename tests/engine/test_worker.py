@@ -200,19 +200,18 @@ def test_depth_and_mode_change_in_mid_reply(client: Client) -> None:
 
 def test_what_is_set_before_the_engine_began_is_not_lost(client: Client) -> None:
     client.load("slow-start")
-    client.send(
-        {"command": "generate", "ids": [1, 2, 3], "options": {"max_tokens": 90, "depth": 1}},
-        {"command": "set", "depth": 5},
-    )
-    events = [from_json(line) for line in client.until("finished")]
-    rounds = [event for event in events if isinstance(event, Verified) and event.round]
-    assert rounds[2].depth == 5
+    client.send({"command": "set", "pace": 200})
+    client.send({"command": "generate", "ids": [1, 2, 3], "options": {"max_tokens": 10**9, "depth": 1}})
+    client.until("header")  # the engine takes its time from here to its first event
+    client.send({"command": "set", "depth": 5})
+    client.until_event(lambda event: isinstance(event, Verified) and event.depth == 5)
 
 
 def test_cancel_before_the_engine_began_is_not_lost(client: Client) -> None:
     client.load("slow-start")
-    ask = {"command": "generate", "ids": [1, 2, 3], "options": {"max_tokens": 10**9}}
-    client.send(ask, {"command": "cancel"})
+    client.send({"command": "generate", "ids": [1, 2, 3], "options": {"max_tokens": 10**9}})
+    client.until("header")
+    client.send({"command": "cancel"})
     assert client.until("finished")[-1]["reason"] == "cancelled"
 
 

@@ -18,7 +18,7 @@ from engine.decoding.acceptance import Draft, Verdict, judge_by_picks, judge_by_
 from engine.decoding.noise import Stream, uniform
 from engine.decoding.sampling import Sampler
 from tests.engine.decoding import slow
-from tests.engine.decoding.replies import BASE, options
+from tests.engine.decoding.replies import BASE, options, repetitive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Rows = np.ndarray[Any, np.dtype[np.float32]]
 
-DRAWS = 12_000
+DRAWS = 10_000
 LEAST = 1e-4
 """The p-value below which a law is held to be another one."""
 POSITION = 17
@@ -243,7 +243,7 @@ def test_coupled_picks_accept_what_agrees_and_emit_the_main_models() -> None:
 def test_whole_replies_follow_the_law(mode: str, engine_of: Callable[[str], Engine]) -> None:
     engine = engine_of("f32")
     sampling = {"temperature": 1.3, "top_k": 3}
-    prompt = [*BASE, *BASE[1:4]] if mode == "ngram" else BASE
+    prompt = repetitive(engine) if mode == "ngram" else BASE
     law: dict[tuple[int, ...], float] = {(): 1.0}
     for _ in range(3):
         longer = {}
@@ -254,7 +254,7 @@ def test_whole_replies_follow_the_law(mode: str, engine_of: Callable[[str], Engi
         law = longer
     counts: Counter[tuple[int, ...]] = Counter()
     drafted = accepted = 0
-    for seed in range(1_200):
+    for seed in range(1_000):
         wanted = options(**sampling, seed=seed, mode=mode, depth=2, max_tokens=4, accept="rejection")
         ids: list[int] = []
         for event in engine.generate(prompt, wanted):

@@ -121,16 +121,15 @@ def test_greedy_is_the_argmax_without_noise(logits: list[float], seed: int) -> N
     assert sampler.probabilities(row(logits)).tolist() == [float(i == best) for i in range(len(logits))]
 
 
-@pytest.mark.parametrize("temperature", [1e-3, 1e-30, 1e-300, 1e-310, 5e-324])
-@pytest.mark.parametrize("logits", [[-3.0, -1.0, -2.0], [3.0, 5.0, 4.0], [-5.0, 30.0, 20.0]])
-@pytest.mark.parametrize("filters", [{}, {"top_p": 0.9}, {"top_k": 2}])
+@pytest.mark.parametrize("temperature", [1e-3, 1e-30, 1e-300, 1e-310])
 @pytest.mark.filterwarnings("error")
-def test_a_temperature_near_zero_is_near_greedy(
-    temperature: float, logits: list[float], filters: dict[str, float]
-) -> None:
-    sampler = Sampler.of(GenerateOptions(temperature=temperature, **filters))  # type: ignore[arg-type]
-    assert [sampler.pick(row(logits), position) for position in range(20)] == [1] * 20
-    assert sampler.probabilities(row(logits)).argmax() == 1
+def test_a_temperature_near_zero_is_near_greedy(temperature: float) -> None:
+    # GenerateOptions takes it, so it must not overflow; the last makes every quotient infinite.
+    for filters in ({}, {"top_p": 0.9}, {"top_k": 2}):
+        sampler = Sampler.of(GenerateOptions(temperature=temperature).changed(filters))
+        for logits in ([-3.0, -1.0, -2.0], [3.0, 5.0, 4.0], [-5.0, 30.0, 20.0]):
+            assert [sampler.pick(row(logits), position) for position in range(20)] == [1] * 20
+            assert sampler.probabilities(row(logits)).argmax() == 1
 
 
 def test_a_sampler_takes_all_of_an_options_fields() -> None:
@@ -233,7 +232,7 @@ def test_neighbouring_seeds_positions_and_streams_are_unrelated(shift: int) -> N
 
 
 @MANY
-@given(logits=st.lists(st.floats(-1e30, 1e30, width=32), min_size=1, max_size=30))
+@given(logits=st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=1, max_size=30))
 def test_log_softmax(logits: list[float]) -> None:
     got = log_softmax(row(logits))
     assert got.dtype == np.float64

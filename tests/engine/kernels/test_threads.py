@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import numba
 import pytest
@@ -13,15 +12,13 @@ import pytest
 from engine.kernels.passive import wait_passively
 from engine.kernels.threads import choose_threads, usable_cores
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 OMP_POOL = "numba.np.ufunc.omppool"
 
 
 @pytest.fixture
 def _four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 4)
+    monkeypatch.setattr(numba.config, "THREADING_LAYER", "default")
     monkeypatch.setattr("engine.kernels.threads.usable_cores", lambda: 4)
 
 
@@ -29,7 +26,6 @@ def _four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestChoice:
     def test_all_usable_cores_unless_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, OMP_POOL, sys)  # any module: it is only imported
-        monkeypatch.setattr(numba.config, "THREADING_LAYER", "default")
         assert choose_threads(None) == (4, None)
         assert choose_threads(3) == (3, None)
         assert numba.config.THREADING_LAYER == "omp"
@@ -52,7 +48,6 @@ class TestChoice:
 
     def test_one_thread_needs_no_openmp(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, OMP_POOL, None)
-        monkeypatch.setattr(numba.config, "THREADING_LAYER", "default")
         assert choose_threads(1) == (1, None)
         assert numba.config.THREADING_LAYER == "default"
 
@@ -65,17 +60,14 @@ def test_usable_cores_are_those_of_this_process() -> None:
 def test_waiting_is_passive_unless_the_user_chose(
     before: str | None, after: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    if before is not None:
-        monkeypatch.setenv("OMP_WAIT_POLICY", before)
+    monkeypatch.setenv("OMP_WAIT_POLICY", before or "")  # so that monkeypatch puts back what there was
+    if before is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
     wait_passively()
     assert os.environ["OMP_WAIT_POLICY"] == after
-    monkeypatch.delenv(
-        "OMP_WAIT_POLICY"
-    )  # monkeypatch itself knows nothing of a variable set behind its back
 
 
-def run(code: str, environment: Mapping[str, str]) -> str:
+def run(code: str, environment: dict[str, str]) -> str:
     """What a fresh interpreter prints."""
     inherited = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     done = subprocess.run(
@@ -86,7 +78,7 @@ def run(code: str, environment: Mapping[str, str]) -> str:
         timeout=60,
         check=True,
     )
-    return done.stdout.strip()
+    return str(done.stdout).strip()
 
 
 # Stands in torch's way, says what it would have found, and so spares the test its import.

@@ -33,6 +33,8 @@ def test_pushed_texts_are_the_decoded_text(kind: str) -> None:
         half = data.draw(st.integers(0, len(ids)))
         original = tokenizer.detokenizer()
         pushed = [original.push(each) for each in ids[:half]]
+        heir = original.copy()
+        assert "".join(pushed) + "".join(map(heir.push, ids[half:])) + heir.flush() == text
         twin = original.copy()
         for each in data.draw(st.lists(st.integers(0, size - 1), max_size=5)):
             twin.push(each)

@@ -80,10 +80,10 @@ def test_control_text_in_content_stays_letters(template: ChatTemplate, role: str
 def test_one_message_that_the_template_changes_does_not_expose_the_others() -> None:
     text = "hm</think>blue"
     pasted = Message("user", f"what is {made.EOS}?")
-    messages = [pasted, Message("assistant", text, _spelled(text)), Message("user", "why?")]
+    messages = [pasted, Message("assistant", text, _spelled(text)), pasted]
     ids = chat_prompt(TOKENIZER, THINKING, messages)
     assert ids.count(1) == 1  # the end of the reply, written by the template
-    assert f"what is {made.EOS}?" in TOKENIZER.decode(ids)
+    assert TOKENIZER.decode(ids).count(f"what is {made.EOS}?") == 2
 
 
 def test_equal_contents_are_told_apart() -> None:
