@@ -1,6 +1,6 @@
 """A checkpoint of DeepSeek-V3's form, large enough to be slow: 3.8 GB of FP8 with random weights.
 
-Hidden 2048, 8 layers, 64 experts of which 8 are used, and an MTP layer. kv_lora_rank is 576, so that
+Hidden 2048, 8 layers, 64 experts of which 8 are used, and an MTP layer. The rotary part is 128 wide, so that
 kv_a_proj_with_mqa has 640 rows: transformers does not dequantise rows that 128 does not divide.
 """
 
@@ -30,7 +30,7 @@ CONFIG: dict[str, object] = {
     "hidden_act": "silu",
     "hidden_size": 2048,
     "intermediate_size": 8192,
-    "kv_lora_rank": 576,
+    "kv_lora_rank": 512,
     "max_position_embeddings": 4096,
     "moe_intermediate_size": 1024,
     "moe_layer_freq": 1,
@@ -45,7 +45,7 @@ CONFIG: dict[str, object] = {
     "num_nextn_predict_layers": 1,
     "q_lora_rank": 768,
     "qk_nope_head_dim": 128,
-    "qk_rope_head_dim": 64,
+    "qk_rope_head_dim": 128,
     "quantization_config": {
         "activation_scheme": "dynamic",
         "fmt": "e4m3",
