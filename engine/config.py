@@ -3,18 +3,22 @@
 The published spellings and those of transformers 5 (`rope_parameters`, `num_mtp_layers`, `dtype`) are read
 alike. `torch_dtype`/`dtype` is ignored: every tensor states its own. Keys without a neutral value (sizes,
 groups, scaling) must be there, because a default that is wrong changes the text without a sign.
-This module imports nothing of the engine but its errors, so that the mathematics may import it.
+It imports nothing of the engine that reads a checkpoint, so that the mathematics may import it.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.errors import CheckpointError
+from engine.config_fields import MAX_CONTEXT, MAX_SIZE, MEND, RUNS, Fields
+from engine.errors import CheckpointError, shown, shown_error
+from engine.yarn import YarnScaling, read_rope, yarn_mscale
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 _ARCHITECTURE = "DeepseekV3ForCausalLM"
 _OTHER_MODELS = {
@@ -25,33 +29,12 @@ _OTHER_MODELS = {
     "deepseek_v4": "DeepSeek-V4, another architecture",
     "DeepseekV4ForCausalLM": "DeepSeek-V4, another architecture",
 }
-_RUNS = "Use DeepSeek-V3, V3-0324, R1, V3.1 or another checkpoint of their architecture"
-_MEND = "Use the config.json that was published with these weights"
 
-# Far above every published model, and low enough that no product of two overflows 64 bits.
-_MAX_SIZE = 1 << 24
+# Far above every published model.
 _MAX_LAYERS = 1 << 10
 _MAX_EXPERTS = 1 << 16
-_MAX_CONTEXT = 1 << 30
 _MAX_CONFIG_BYTES = 16 << 20
 _BLOCK = 128
-
-
-@dataclass(frozen=True, slots=True)
-class YarnScaling:
-    """YaRN's stretching of the rotary frequencies beyond the context of pre-training."""
-
-    factor: float
-    beta_fast: float
-    beta_slow: float
-    mscale: float
-    mscale_all_dim: float
-    original_max_position_embeddings: int
-
-    @property
-    def rotary_mscale(self) -> float:
-        """What cos and sin are multiplied by: 1.0 wherever mscale equals mscale_all_dim, as in V3."""
-        return yarn_mscale(self.factor, self.mscale) / yarn_mscale(self.factor, self.mscale_all_dim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +115,20 @@ class ModelConfig:
 
         Raises CheckpointError for every value that cannot be run, naming the key, the value and the mend.
         """
-        fields = _Fields(raw, file)
+        fields = Fields(raw, file)
         model_type = _read_model_type(fields)
         _refuse_other_architectures(fields)
-        rope_theta, rope_scaling = _read_rope(fields)
+        rope_theta, rope_scaling = read_rope(fields)
         config = cls(
             model_type=model_type,
             vocab_size=fields.size("vocab_size"),
             hidden_size=fields.size("hidden_size"),
             num_hidden_layers=fields.size("num_hidden_layers", _MAX_LAYERS),
             num_attention_heads=fields.size("num_attention_heads"),
-            max_position_embeddings=fields.size("max_position_embeddings", _MAX_CONTEXT),
+            max_position_embeddings=fields.size("max_position_embeddings", MAX_CONTEXT),
             rms_norm_eps=fields.number("rms_norm_eps", 1e-12, 1.0, default=1e-6),
             tie_word_embeddings=fields.flag("tie_word_embeddings", default=False),
-            bos_token_id=fields.integer("bos_token_id", 0, _MAX_SIZE) if fields.has("bos_token_id") else None,
+            bos_token_id=fields.integer("bos_token_id", 0, MAX_SIZE) if fields.has("bos_token_id") else None,
             eos_token_ids=_read_eos(fields),
             q_lora_rank=_read_q_lora_rank(fields),
             kv_lora_rank=fields.size("kv_lora_rank"),
@@ -181,114 +164,22 @@ def read_config(folder: Path) -> ModelConfig:
         with file.open("rb") as stream:
             data = stream.read(_MAX_CONFIG_BYTES + 1)
         if len(data) > _MAX_CONFIG_BYTES:
-            raise CheckpointError(f"{shown(file)} is over {_MAX_CONFIG_BYTES:,} bytes long. {_MEND}.")
+            raise CheckpointError(f"{shown(file)} is over {_MAX_CONFIG_BYTES:,} bytes long. {MEND}.")
         raw = json.loads(data.decode("utf-8-sig"))
     except OSError as error:
         raise CheckpointError(f"{shown(file)} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{shown(file)} is not JSON ({shown_error(error)}). {_MEND}.") from error
+        raise CheckpointError(f"{shown(file)} is not JSON ({shown_error(error)}). {MEND}.") from error
     if not isinstance(raw, dict):
-        raise CheckpointError(f"{shown(file)} does not hold a JSON object. {_MEND}.")
+        raise CheckpointError(f"{shown(file)} does not hold a JSON object. {MEND}.")
     return ModelConfig.from_json(raw, file)
 
 
-def yarn_mscale(factor: float, mscale: float) -> float:
-    """YaRN's attention temperature, 0.1 · mscale · ln(factor) + 1, or 1 where nothing is stretched."""
-    return 0.1 * mscale * math.log(factor) + 1.0 if factor > 1.0 else 1.0
-
-
-def shown(value: object) -> str:
-    """A value from a file as an error message may print it: short, and without control characters.
-
-    Strings come in quotes, paths without; both with everything unprintable escaped.
-    """
-    if isinstance(value, Path):
-        return repr(str(value))[1:-1]
-    if isinstance(value, str):
-        return repr(value if len(value) <= 160 else f"{value[:100]}…{value[-40:]}")
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, int):
-        return str(value) if value.bit_length() <= 128 else f"an integer of {value.bit_length():,} bits"
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, (list, tuple)):
-        if len(value) <= 8 and not any(isinstance(item, (list, tuple, Mapping)) for item in value):
-            return f"[{', '.join(shown(item) for item in value)}]"
-        return f"a list of {len(value):,} values"
-    if isinstance(value, Mapping):
-        return f"an object of {len(value):,} keys"
-    return f"a {type(value).__name__}"
-
-
-def shown_error(error: Exception) -> str:
-    """What a JSON or system error says, short and without control characters."""
-    return shown(str(error))[1:-1].removesuffix(".")
-
-
-@dataclass(frozen=True, slots=True)
-class _Fields:
-    """One JSON object of config.json, read by key with its type and range checked."""
-
-    raw: Mapping[str, object]
-    file: Path
-    prefix: str = ""
-
-    def has(self, key: str) -> bool:
-        """Whether a key is there and not null."""
-        return self.raw.get(key) is not None
-
-    def refusal(self, key: str, sentence: str, mend: str = _MEND) -> CheckpointError:
-        """The error for a key: file, key and value, then why, then what to do."""
-        state = f"is {shown(self.raw[key])}" if key in self.raw else "is missing"
-        return CheckpointError(f"{shown(self.file)}: {self.prefix}{key} {state}: {sentence}. {mend}.")
-
-    def integer(self, key: str, low: int, high: int, alternative: str = "") -> int:
-        value = self.raw.get(key)
-        if type(value) is not int or not low <= value <= high:  # `true` is an int to Python
-            raise self.refusal(key, f"a whole number from {low} to {high}{alternative} is needed")
-        return value
-
-    def size(self, key: str, high: int = _MAX_SIZE) -> int:
-        return self.integer(key, 1, high)
-
-    def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
-        value = self.raw.get(key)
-        if value is None and default is not None:
-            return default
-        # Compared before it is converted: an int of 400 digits does not fit a float. NaN fails both.
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-            raise self.refusal(key, f"a number from {low:g} to {high:g} is needed")
-        return float(value)
-
-    def flag(self, key: str, default: bool) -> bool:
-        value = self.raw.get(key, default)
-        if not isinstance(value, bool):
-            raise self.refusal(key, "true or false is needed")
-        return value
-
-    def section(self, key: str) -> _Fields | None:
-        """A nested object, or None where it is null or absent."""
-        value = self.raw.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, Mapping):
-            raise self.refusal(key, "an object is needed")
-        return _Fields(value, self.file, f"{self.prefix}{key}.")
-
-    def only(self, key: str, *allowed: object, sentence: str) -> None:
-        """Refuse a key that is there with any other value than the allowed ones."""
-        if key in self.raw and not any(
-            type(self.raw[key]) is type(one) and self.raw[key] == one for one in allowed
-        ):
-            raise self.refusal(key, sentence, _RUNS)
-
-
-def _read_model_type(fields: _Fields) -> str:
+def _read_model_type(fields: Fields) -> str:
     model_type = fields.raw.get("model_type")
     if model_type not in ("deepseek_v3", "kimi_k2") or not isinstance(model_type, str):
         other = _OTHER_MODELS.get(model_type) if isinstance(model_type, str) else None
-        raise fields.refusal("model_type", f"that is {other}" if other else "not a DeepSeek-V3", _RUNS)
+        raise fields.refusal("model_type", f"that is {other}" if other else "not a DeepSeek-V3", RUNS)
     names = fields.raw.get("architectures")
     # transformers writes no architectures for a bare config; Kimi-K2's model_type alone promises nothing.
     if names is None and model_type == "deepseek_v3":
@@ -297,12 +188,12 @@ def _read_model_type(fields: _Fields) -> str:
         listed = [name for name in names if isinstance(name, str)] if isinstance(names, (list, tuple)) else []
         other = next((_OTHER_MODELS[name] for name in listed if name in _OTHER_MODELS), None)
         raise fields.refusal(
-            "architectures", f"that is {other}" if other else f"{_ARCHITECTURE} is needed", _RUNS
+            "architectures", f"that is {other}" if other else f"{_ARCHITECTURE} is needed", RUNS
         )
     return model_type
 
 
-def _refuse_other_architectures(fields: _Fields) -> None:
+def _refuse_other_architectures(fields: Fields) -> None:
     for key in ("index_n_heads", "index_head_dim", "index_topk"):
         fields.only(key, None, sentence="that is DeepSeek-V3.2's indexer, which is not supported")
     fields.only("scoring_func", "sigmoid", sentence="the router must score by sigmoid")
@@ -313,101 +204,53 @@ def _refuse_other_architectures(fields: _Fields) -> None:
     fields.only("rope_interleave", True, sentence="rotary pairs must be interleaved")
 
 
-def _read_mtp_layers(fields: _Fields) -> int:
+def _read_mtp_layers(fields: Fields) -> int:
     keys = [key for key in ("num_nextn_predict_layers", "num_mtp_layers") if fields.has(key)]
     for key in keys:
         layers = fields.integer(key, 0, _MAX_LAYERS)
         if layers > 1:
-            raise fields.refusal(key, "a chain of MTP modules is not supported, only one is", _RUNS)
+            raise fields.refusal(key, "a chain of MTP modules is not supported, only one is", RUNS)
         if layers != fields.raw[keys[0]]:
             raise fields.refusal(key, f"{keys[0]} says otherwise")
     # Both published config classes default to 1; a layer that was not saved is found by the audit.
     return fields.integer(keys[0], 0, 1) if keys else 1
 
 
-def _read_q_lora_rank(fields: _Fields) -> int | None:
+def _read_q_lora_rank(fields: Fields) -> int | None:
     if "q_lora_rank" in fields.raw and fields.raw["q_lora_rank"] is None:
         return None
-    return fields.integer("q_lora_rank", 1, _MAX_SIZE, ", or null for queries without it,")
+    return fields.integer("q_lora_rank", 1, MAX_SIZE, ", or null for queries without it,")
 
 
-def _read_eos(fields: _Fields) -> tuple[int, ...]:
+def _read_eos(fields: Fields) -> tuple[int, ...]:
     value = fields.raw.get("eos_token_id")
     ids = list(value) if isinstance(value, (list, tuple)) else [] if value is None else [value]
-    if len(ids) > 1024 or not all(type(one) is int and 0 <= one <= _MAX_SIZE for one in ids):
+    if len(ids) > 1024 or not all(type(one) is int and 0 <= one <= MAX_SIZE for one in ids):
         raise fields.refusal("eos_token_id", "a token id or a list of token ids is needed")
     return tuple(one for one in ids if isinstance(one, int))
 
 
-def _read_block_size(fields: _Fields) -> tuple[int, int] | None:
+def _read_block_size(fields: Fields) -> tuple[int, int] | None:
     quantization = fields.section("quantization_config")
     if quantization is None:
         return None
     method = quantization.raw.get("quant_method")
     if method != "fp8":
         raise quantization.refusal(
-            "quant_method", "weights must be FP8 in blocks of 128 x 128, bf16, f16 or f32", _RUNS
+            "quant_method", "weights must be FP8 in blocks of 128 x 128, bf16, f16 or f32", RUNS
         )
     quantization.only("fmt", "e4m3", None, sentence="FP8 weights must be e4m3")
     quantization.only("expert_dtype", "fp8", None, sentence="experts must be FP8")
     quantization.only("scale_fmt", "ue8m0", "float", None, sentence="scales must be float32 or ue8m0")
     block = quantization.raw.get("weight_block_size")
     if not isinstance(block, (list, tuple)) or [type(one) for one in block] != [int, int]:
-        raise quantization.refusal("weight_block_size", "two whole numbers are needed", _RUNS)
+        raise quantization.refusal("weight_block_size", "two whole numbers are needed", RUNS)
     if tuple(block) != (_BLOCK, _BLOCK):
-        raise quantization.refusal("weight_block_size", f"blocks must be {_BLOCK} x {_BLOCK}", _RUNS)
+        raise quantization.refusal("weight_block_size", f"blocks must be {_BLOCK} x {_BLOCK}", RUNS)
     return (_BLOCK, _BLOCK)
 
 
-def _read_rope(fields: _Fields) -> tuple[float, YarnScaling | None]:
-    """The rotary base and the scaling, from the published keys or transformers 5's `rope_parameters`."""
-    sections = [
-        one for key in ("rope_parameters", "rope_scaling") if (one := fields.section(key)) is not None
-    ]
-    scalings = [_read_yarn(section) for section in sections]
-    if len(scalings) == 2 and scalings[0] != scalings[1]:
-        raise fields.refusal("rope_scaling", "rope_parameters says otherwise")
-    holders = [one for one in (*sections, fields) if one.has("rope_theta")]
-    if not holders:
-        raise fields.refusal("rope_theta", "the base of the rotary frequencies is needed")
-    thetas = [one.number("rope_theta", 1.001, 1e12) for one in holders]
-    if min(thetas) != max(thetas):
-        raise fields.refusal("rope_theta", f"{holders[0].prefix}rope_theta says otherwise")
-    return thetas[0], scalings[0] if scalings else None
-
-
-def _read_yarn(rope: _Fields) -> YarnScaling | None:
-    keys = [key for key in ("rope_type", "type") if key in rope.raw]
-    for key in keys:
-        rope.only(key, "yarn", "default", sentence="only yarn or no scaling is supported")
-        if rope.raw[key] != rope.raw[keys[0]]:
-            raise rope.refusal(key, f"{keys[0]} says otherwise")
-    if not keys and rope.has("factor"):
-        raise rope.refusal("rope_type", "a factor needs its kind of scaling")
-    rope.only("partial_rotary_factor", 1.0, 1, None, sentence="the whole rotary part must rotate")
-    if not keys or rope.raw[keys[0]] == "default":
-        return None
-    rope.only("attention_factor", None, sentence="it follows from mscale and mscale_all_dim")
-    rope.only("truncate", True, None, sentence="the bounds of the ramp must be whole")
-    yarn = YarnScaling(
-        factor=rope.number("factor", 1.0, 1e6),
-        beta_fast=rope.number("beta_fast", 1e-6, 1e6, default=32.0),
-        beta_slow=rope.number("beta_slow", 1e-6, 1e6, default=1.0),
-        mscale=rope.number("mscale", 0.0, 1e3, default=1.0),
-        mscale_all_dim=rope.number("mscale_all_dim", 0.0, 1e3, default=0.0),
-        original_max_position_embeddings=rope.size("original_max_position_embeddings", _MAX_CONTEXT),
-    )
-    if yarn.beta_fast < yarn.beta_slow:
-        raise rope.refusal("beta_fast", f"it must not be below beta_slow, {yarn.beta_slow:g}")
-    # With one of the two missing or zero, DeepSeek's code and transformers scale cos and sin differently.
-    if not (yarn.mscale and yarn.mscale_all_dim and rope.has("mscale")) and (
-        yarn.mscale != 1.0 or yarn.mscale_all_dim
-    ):
-        raise rope.refusal("mscale", "mscale and mscale_all_dim must be given together, and not be 0")
-    return yarn
-
-
-def _check_relations(config: ModelConfig, fields: _Fields) -> None:
+def _check_relations(config: ModelConfig, fields: Fields) -> None:
     if config.qk_rope_head_dim % 2:
         raise fields.refusal("qk_rope_head_dim", "rotary pairs need an even number")
     if config.n_routed_experts % config.n_group:

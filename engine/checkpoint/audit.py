@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from engine.checkpoint.checkpoint import SCALE_SUFFIX
 from engine.checkpoint.tensor import Dtype
-from engine.config import shown
-from engine.errors import CheckpointError
+from engine.errors import CheckpointError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -16,8 +16,7 @@ from engine.checkpoint.document import read_document, text_map
 from engine.checkpoint.header import read_header
 from engine.checkpoint.source import ByteSource, FileSource
 from engine.checkpoint.tensor import Dtype, TensorRecord
-from engine.config import shown
-from engine.errors import CheckpointError
+from engine.errors import CheckpointError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

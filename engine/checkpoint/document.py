@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from engine.config import shown, shown_error
-from engine.errors import CheckpointError
+from engine.errors import CheckpointError, shown, shown_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

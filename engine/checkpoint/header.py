@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.checkpoint.document import MAX_DOCUMENT_BYTES, parse_object, text_map
 from engine.checkpoint.tensor import Dtype, TensorRecord
-from engine.config import shown
-from engine.errors import CheckpointError
+from engine.errors import CheckpointError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

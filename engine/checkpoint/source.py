@@ -11,8 +11,7 @@ import stat
 import threading
 from typing import TYPE_CHECKING, Protocol
 
-from engine.config import shown, shown_error
-from engine.errors import CheckpointError
+from engine.errors import CheckpointError, shown, shown_error
 
 if TYPE_CHECKING:
     from pathlib import Path

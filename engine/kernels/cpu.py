@@ -15,10 +15,10 @@ import torch
 
 from engine.kernels import elementwise, tasks
 from engine.kernels.base import Expert, Rotary, Uses
-from engine.kernels.lanes import Kind
 from engine.kernels.machine import run_here, run_parallel
 from engine.kernels.matrix_kernels import CHUNK_ROWS, SCALE_BLOCK, dots_address, mix_address, scratch_bytes
 from engine.kernels.threads import choose_threads
+from engine.kernels.vectors import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from engine.kernels.lanes import LANES
 from engine.kernels.machine import float_of_bits
+from engine.kernels.vectors import LANES
 
 if TYPE_CHECKING:
     Floats = np.ndarray[Any, np.dtype[np.float32]]

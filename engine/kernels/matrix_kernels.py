@@ -2,7 +2,7 @@
 
 `dots` multiplies rows with tokens (every projection, the head, attention's scores); `mix` adds up rows by
 factors (kv_b towards the latent, attention's values). Both decode a tile of weights once and use it for
-every token of the tile, and both sum in the one order that `lanes` fixes.
+every token of the tile, and both sum in the one order that `tiles` fixes.
 
 A matrix is passed as the address of a descriptor, eight int64: `dots` and `mix` for its storage, the
 address of its weights, bytes from row to row, rows, columns, address of its block scales (or 0) and scale
@@ -18,8 +18,9 @@ import numba
 import numpy as np
 from numba import types
 
-from engine.kernels.lanes import FP8_FACTOR, LANES, Kind, pack, row_dots, row_mix
 from engine.kernels.machine import floats, int64s
+from engine.kernels.tiles import pack, row_dots, row_mix
+from engine.kernels.vectors import FP8_FACTOR, LANES, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,8 @@ import torch
 from engine.kernels.base import Rotary
 
 if TYPE_CHECKING:
-    from engine.config import ModelConfig, YarnScaling
+    from engine.config import ModelConfig
+    from engine.yarn import YarnScaling
 
 
 def rotary_table(config: ModelConfig, context: int) -> Rotary:

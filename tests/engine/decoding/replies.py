@@ -127,7 +127,7 @@ def _plain(engine: Engine, prompt: tuple[int, ...], wanted: GenerateOptions) -> 
 
 @cache
 def repetitive(engine: Engine) -> list[int]:
-    """A prompt in the middle of something that it already contains, so that n-grams are found and are right."""
+    """A prompt that breaks off within something it already contains, so that n-grams are found and right."""
     text = plain(engine, BASE, max_tokens=30)
     return [*BASE, *text, *BASE[1:], *text[:6]]
 

@@ -61,7 +61,9 @@ def cancelling_at(checks: int) -> Iterator[list[int]]:
 
 def common_prefix(old: Sequence[int], new: Sequence[int]) -> int:
     """How many tokens two texts begin with alike."""
-    return next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    return next(
+        (i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
+    )
 
 
 def check_like_fresh(engine: Engine, other: Engine, prompt: Sequence[int], **values: object) -> None:
@@ -270,7 +272,11 @@ def test_nothing_is_drafted_after_a_cancel(engine: Engine) -> None:
 @pytest.mark.parametrize("name", MODELS)
 @SOME
 @given(
-    events=st.integers(1, 20), close=st.booleans(), depth=st.integers(0, 8), after=st.integers(0, 8), tail=changes
+    events=st.integers(1, 20),
+    close=st.booleans(),
+    depth=st.integers(0, 8),
+    after=st.integers(0, 8),
+    tail=changes,
 )
 def test_cancel_between_events(
     name: str,
@@ -324,7 +330,11 @@ turns = st.builds(
     keep=st.floats(0, 1),
     tail=st.lists(st.integers(5, 47), max_size=3).map(tuple),
     values=st.fixed_dictionaries(
-        {"depth": st.integers(0, 8), "mode": st.sampled_from(["mtp", "ngram"]), "max_tokens": st.integers(1, 16)}
+        {
+            "depth": st.integers(0, 8),
+            "mode": st.sampled_from(["mtp", "ngram"]),
+            "max_tokens": st.integers(1, 16),
+        }
     ),
     plan=st.lists(changes, max_size=4),
     checks=st.sampled_from([0, 0, 0, 2, 3, 5, 9, 14, 20]),

@@ -52,7 +52,9 @@ def check_goes_on(engine: Engine, other: Engine, outcome: Outcome) -> None:
     """Assert that the caches ended with the reply: it is continued as by an engine whose caches are empty."""
     other.logits([1])
     prompt = [*BASE, *outcome.ids]
-    assert reply(engine, prompt, depth=4, max_tokens=8).bits == reply(other, prompt, depth=4, max_tokens=8).bits
+    assert (
+        reply(engine, prompt, depth=4, max_tokens=8).bits == reply(other, prompt, depth=4, max_tokens=8).bits
+    )
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3, 8])
@@ -96,9 +98,7 @@ def test_a_stop_id_that_is_rejected_ends_nothing(engine: Engine) -> None:
     wrong = {each.id for event in whole.verified for each in event.rejected} - set(text)
     assert wrong
     for token in sorted(wrong)[:12]:
-        check_end(
-            reply(engine, BASE, depth=8, stop_ids=(token,)), text, len(text), FinishReason.LENGTH
-        )
+        check_end(reply(engine, BASE, depth=8, stop_ids=(token,)), text, len(text), FinishReason.LENGTH)
 
 
 def test_sampled_replies_stop_alike_at_every_depth(engine: Engine) -> None:
@@ -144,7 +144,7 @@ def readable(engine: Engine) -> tuple[list[int], list[tuple[int, str]]]:
     Each string is cut out of the text, is unlike any earlier part, and spans two tokens or more.
     """
     tokenizer = tokenizer_of(engine)
-    text = plain(engine, BASE, max_tokens=200)
+    text = plain(engine, BASE, max_tokens=120)
     texts = [tokenizer.decode(text[:count]) for count in range(len(text) + 1)]
     found = []
     for end in range(2, len(text) + 1):
@@ -163,10 +163,10 @@ def test_a_stop_string_may_span_tokens(mode: str, engine_of: Callable[[str], Eng
     text, stops = readable(engine)
     assert len(stops) > 30
     outcomes = []
-    for end, stop in stops[:: len(stops) // 14]:
+    for end, stop in stops[:: len(stops) // 10]:
         for depth in (0, 8):
             outcome = reply(
-                engine, BASE, mode=mode, depth=depth, max_tokens=200, stop_strings=("never", stop, "\n\n\n")
+                engine, BASE, mode=mode, depth=depth, max_tokens=120, stop_strings=("never", stop, "\n\n\n")
             )
             check_end(outcome, text, end, FinishReason.STOP)
             assert stop in outcome.text
@@ -185,13 +185,13 @@ def test_after_a_stop_string_the_caches_end_with_the_reply(
     engine_of: Callable[[str], Engine], fresh: Callable[..., Engine]
 ) -> None:
     engine, other = engine_of("fp8"), fresh("fp8")
-    for _end, stop in readable(engine)[1][::20]:
-        outcome = reply(engine, BASE, depth=8, max_tokens=200, stop_strings=(stop,))
+    for _end, stop in readable(engine)[1][::15]:
+        outcome = reply(engine, BASE, depth=8, max_tokens=120, stop_strings=(stop,))
         other.logits([1])
         prompt = [*BASE, *outcome.ids[:40]]
         bits = reply(engine, prompt, depth=4, max_tokens=8).bits
         assert bits == reply(other, prompt, depth=4, max_tokens=8).bits
-        outcome = reply(engine, BASE, depth=8, max_tokens=200, stop_strings=(stop,))
+        outcome = reply(engine, BASE, depth=8, max_tokens=120, stop_strings=(stop,))
         prompt = [*BASE, *outcome.ids]
         assert reply(engine, prompt, max_tokens=1).prefilled.reused_tokens >= len(prompt) - 2
 
@@ -225,9 +225,7 @@ def test_without_a_tokenizer_there_are_no_texts(engine_of: Callable[[str], Engin
 
 
 @pytest.mark.parametrize("mode", ["mtp", "ngram"])
-def test_every_length_is_kept_to(
-    mode: str, engine: Engine, model: str, fresh: Callable[..., Engine]
-) -> None:
+def test_every_length_is_kept_to(mode: str, engine: Engine, model: str, fresh: Callable[..., Engine]) -> None:
     other, prompt = fresh(model), repetitive(engine)
     text = plain(engine, prompt)
     outcomes = []
@@ -313,7 +311,7 @@ def test_texts_join_to_what_the_tokenizer_decodes(mode: str, engine_of: Callable
     engine = engine_of("fp8")
     tokenizer, prompt = tokenizer_of(engine), repetitive(engine)
     halves = 0
-    for length in range(1, 61):
+    for length in range(1, 61, 2):
         outcome = reply(engine, prompt, mode=mode, depth=length % 9, max_tokens=length)
         assert outcome.text == tokenizer.decode(outcome.ids)
         streaming = tokenizer.detokenizer()
@@ -322,7 +320,7 @@ def test_texts_join_to_what_the_tokenizer_decodes(mode: str, engine_of: Callable
         halves += rest != ""
         texts = [token.text for event in outcome.verified for token in event.tokens]
         assert texts == [*pushed[:-1], pushed[-1] + rest]
-    assert halves > 5, "no reply ended within a character, which is what this is about"
+    assert halves > 3, "no reply ended within a character, which is what this is about"
 
 
 def test_drafts_have_the_texts_that_they_would_add(engine_of: Callable[[str], Engine]) -> None:

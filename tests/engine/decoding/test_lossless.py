@@ -72,8 +72,8 @@ def test_threads_leave_the_text_alone(
     monkeypatch.setattr(cpu, "_PARALLEL_WORK", 0)  # else products as tiny as these stay in one thread
     two = fresh(model, threads=2)
     prompt = repetitive(engine)
-    for depth, temperature in ((0, 0.7), (2, 0.0), (8, 0.7), (8, 0.0)):
-        values = {"mode": mode, "depth": depth, "temperature": temperature, "max_tokens": 16}
+    for depth, temperature in ((1, 0.7), (8, 0.0)):
+        values = {"mode": mode, "depth": depth, "temperature": temperature, "max_tokens": 12}
         assert reply(two, prompt, **values).bits == reply(engine, prompt, **values).bits
 
 

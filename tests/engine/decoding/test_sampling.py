@@ -144,14 +144,14 @@ def test_picks_follow_the_law(filters: dict[str, float], stream: Stream) -> None
     p = slow.probabilities(logits, 0.9, **filters)  # type: ignore[arg-type]
     for vary in ("seed", "position"):
         counts: Counter[int] = Counter()
-        for number in range(10_000):
+        for number in range(6_000):
             values = {"temperature": 0.9, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "seed": 4, **filters}
             if vary == "seed":
                 values["seed"] = number
             counts[Sampler(**values).pick(row(logits), 9 if vary == "seed" else number, stream)] += 1
         possible = [token for token in range(6) if p[token] > 0]
         assert set(counts) <= set(possible)
-        expected = [p[token] * 10_000 for token in possible]
+        expected = [p[token] * 6_000 for token in possible]
         assert stats.chisquare([counts[token] for token in possible], expected).pvalue > 1e-4
 
 
@@ -159,11 +159,11 @@ def test_picks_follow_the_law(filters: dict[str, float], stream: Stream) -> None
 def test_draws_follow_a_given_distribution(vary: str) -> None:
     p = np.array([0.0, 0.1, 0.6, 0.0, 0.3])
     counts: Counter[int] = Counter()
-    for number in range(10_000):
+    for number in range(6_000):
         seed, position = (number, 9) if vary == "seed" else (4, number)
         counts[Sampler(1.0, 0, 1.0, 0.0, seed).draw(p, position)] += 1
     assert set(counts) == {1, 2, 4}
-    assert stats.chisquare([counts[1], counts[2], counts[4]], [1000, 6000, 3000]).pvalue > 1e-4
+    assert stats.chisquare([counts[1], counts[2], counts[4]], [600, 3600, 1800]).pvalue > 1e-4
 
 
 def test_a_pick_depends_on_seed_position_and_ids_alone() -> None:
@@ -191,7 +191,10 @@ def test_a_pick_depends_on_seed_position_and_ids_alone() -> None:
 
 @MANY
 @given(
-    seed=st.integers(0, 2**64 - 1), stream=st.sampled_from(Stream), position=st.integers(0, 2**31), data=st.data()
+    seed=st.integers(0, 2**64 - 1),
+    stream=st.sampled_from(Stream),
+    position=st.integers(0, 2**31),
+    data=st.data(),
 )
 def test_noise_is_the_pure_function_that_is_written_down(
     seed: int, stream: Stream, position: int, data: st.DataObject
@@ -208,7 +211,9 @@ def test_noise_is_the_pure_function_that_is_written_down(
 
 
 def test_uniforms_are_uniform() -> None:
-    numbers = [uniform(seed, stream, position) for seed in range(40) for stream in Stream for position in range(50)]
+    numbers = [
+        uniform(seed, stream, position) for seed in range(40) for stream in Stream for position in range(50)
+    ]
     assert stats.kstest(numbers, "uniform").pvalue > 1e-4
     assert len(set(numbers)) == len(numbers)
 
@@ -224,7 +229,9 @@ def test_neighbouring_seeds_positions_and_streams_are_unrelated(shift: int) -> N
         "accept": [uniform(7, Stream.ACCEPT, position) for position in range(count)],
         "seed and position": [uniform(7 + shift, Stream.PICK, position + shift) for position in range(count)],
         # A hash of seed + position would have these equal.
-        "sum": [uniform(7 + shift, Stream.PICK, position - shift) for position in range(shift, shift + count)],
+        "sum": [
+            uniform(7 + shift, Stream.PICK, position - shift) for position in range(shift, shift + count)
+        ],
         "token": [slow.uniform(7, Stream.PICK, position, shift) for position in range(count)],
     }
     for name, numbers in others.items():

@@ -176,6 +176,21 @@ def test_attention_has_the_same_bits_for_each_token_of_a_long_prompt() -> None:
         assert same_bits(alone, together[token : token + 1])
 
 
+def test_two_threads_busy_at_once_give_the_bits_of_one() -> None:
+    shape = Shape(heads=16, nope=90, rope=32, values=70, latent=160, tokens=40, start=500, seed=6)
+    weight = kv_b(torch.bfloat16, shape)
+    q = normal(1, shape.tokens, shape.heads, shape.nope + shape.rope)
+    cache, (rotary, _) = context_of(shape, 2), angles(3, shape.end, shape.rope)
+    results = []
+    for kernels in (ONE, CPU, CPU, CPU):
+        matrix = kernels.matrix(*weight)
+        queries = kernels.latent_queries(q, matrix, shape.nope, rotary, shape.start)
+        mixed = kernels.attend(queries, cache, shape.latent, shape.start, 0.1)
+        results.append((queries, mixed, kernels.expand_values(mixed, matrix, shape.values)))
+    for result in results:
+        assert all(same_bits(*pair) for pair in zip(result, results[0], strict=True))
+
+
 def test_rows_behind_a_token_do_not_touch_it() -> None:
     shape = Shape(heads=9, nope=1, rope=4, values=1, latent=20, tokens=1, start=63, seed=0)
     q, cache = normal(1, 1, 9, 24), context_of(shape, 2)

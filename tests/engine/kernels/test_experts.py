@@ -49,14 +49,13 @@ class Mixture:
     @property
     def x(self) -> Tensor:
         """What the experts are given, scaled so that the gates are neither all open nor all shut."""
-        return normal(self.seed, self.tokens, self.hidden) / (4 * self.hidden**0.5)
+        return normal(self.seed, self.tokens, self.hidden).div(4 * self.hidden**0.5)
 
     @property
     def ids(self) -> Tensor:
         """Experts by token and rank, none twice for one token."""
         order = torch.rand(self.tokens, self.experts, generator=torch.Generator().manual_seed(self.seed))
-        ids: Tensor = order.argsort(-1)[:, : self.k].contiguous()
-        return ids
+        return order.argsort(-1)[:, : self.k].contiguous()
 
 
 @st.composite
@@ -149,6 +148,17 @@ def test_a_wide_expert_has_the_same_bits_at_every_width(kind: torch.dtype) -> No
         begin = 17 - width
         assert same_bits(CPU.feed_forward(mixture.x[begin:].clone(), expert), together[begin:])
     assert same_bits(ONE.feed_forward(mixture.x, mixture.expert(ONE, 0)), together)
+
+
+def test_two_threads_busy_at_once_give_the_bits_of_one() -> None:
+    mixture = Mixture(hidden=500, inner=300, experts=8, k=4, tokens=30, kinds=KINDS, seed=8)
+    results = []
+    for kernels in (ONE, CPU, CPU, CPU):
+        outputs = unwritten(mixture.tokens * mixture.k, mixture.hidden)
+        experts = {number: mixture.expert(kernels, number) for number in range(mixture.experts)}
+        kernels.run_experts(mixture.x, kernels.group(mixture.ids, mixture.experts), experts, outputs)
+        results.append(outputs)
+    assert all(same_bits(result, results[0]) for result in results)
 
 
 @settings(max_examples=25, deadline=None)
