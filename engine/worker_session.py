@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import DraftscopeError, UsageError
-from engine.events import Finished, FinishReason, Header, Prefilled, Verified, to_json
+from engine.event_json import to_json
+from engine.events import Finished, FinishReason, Header, Prefilled, Verified
 from engine.options import GenerateOptions
 from engine.worker_surface import reply_options
 

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Protocol
 
 from app.commands.terminal import harmless
-from engine.events import Verified, to_json
+from engine.event_json import to_json
+from engine.events import Verified
 
 if TYPE_CHECKING:
     from typing import TextIO

@@ -20,7 +20,8 @@ from app.commands.output import TextOutput
 from app.commands.run import summary
 from app.commands.terminal import StatusLine, harmless
 from engine.decoding.counters import Counters
-from engine.events import Finished, FinishReason, Header, Mode, Origin, Prefilled, Token, Verified, from_json
+from engine.event_json import from_json
+from engine.events import Finished, FinishReason, Header, Mode, Origin, Prefilled, Token, Verified
 from engine.text.template import ChatTemplate, Message
 from engine.text.tokenizer import Tokenizer
 from tests.engine import fake_engine

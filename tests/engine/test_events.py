@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import UsageError
+from engine.event_json import from_json, json_schema, to_json
 from engine.events import (
     SCHEMA_VERSION,
     Candidate,
@@ -30,9 +31,6 @@ from engine.events import (
     Token,
     TokenDetail,
     Verified,
-    from_json,
-    json_schema,
-    to_json,
 )
 from engine.options import MAX_DEPTH, Acceptance, GenerateOptions, Mode
 

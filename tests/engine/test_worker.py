@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling, Verified, from_json
+from engine.event_json import from_json
+from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling, Verified
 from engine.options import Acceptance, Mode
 
 if TYPE_CHECKING:

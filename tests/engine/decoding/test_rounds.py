@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from engine.errors import CheckpointError, UsageError
-from engine.events import Finished, FinishReason, Origin, Prefilled, Prefilling, Verified, from_json, to_json
+from engine.event_json import from_json, to_json
+from engine.events import Finished, FinishReason, Origin, Prefilled, Prefilling, Verified
 from engine.model.transformer import Transformer
 from tests.engine.decoding.conftest import MODELS
 from tests.engine.decoding.replies import (
