@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, NoReturn
 from app.commands.terminal import harmless
 from engine.errors import DraftscopeError, MemoryBudgetError
 from engine.options import MAX_DEPTH, Acceptance, Mode
-from engine.worker_surface import load_engine
+from engine.surface import load_engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.worker_surface import Load
+    from engine.surface import Load
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141

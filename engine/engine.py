@@ -24,7 +24,8 @@ from engine.errors import CheckpointError, UsageError
 from engine.kernels.cpu import CpuKernels
 from engine.offload.assemble import assemble
 from engine.offload.resident import ResidentWeights
-from engine.options import MAX_DEPTH, Acceptance, GenerateOptions
+from engine.options import MAX_DEPTH, Acceptance
+from engine.surface import reply_options
 from engine.text.generation import GenerationDefaults
 from engine.text.template import ChatTemplate
 from engine.text.tokenizer import Tokenizer
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from engine.model.mtp import MtpModule
     from engine.model.transformer import Transformer
     from engine.offload.resident import Progress
+    from engine.options import GenerateOptions
 
     Rows = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -87,6 +89,7 @@ class Engine:
         outside the vocabulary and for more than the context holds.
         """
         ids = self._checked(token_ids, room=0)
+        self.controls.begin()
         state = self._decoder.state
         state.begin([])
         rows = []
@@ -109,12 +112,13 @@ class Engine:
         ids, decoder, state = self._checked(token_ids, room=depth), self._decoder, self._decoder.state
         if decoder.mtp is None:
             raise CheckpointError("This checkpoint has no MTP layer, so nothing drafts.")
+        self.controls.begin()
         reused = state.begin(ids)
         self._run(ids[reused:])
         state.prefilled()
         last = decoder.model.logits(state.hidden[state.main_rows - 1 : state.main_rows]).numpy()[0]
         state.tokens.append(_GREEDY.pick(last, len(ids)))
-        drafter = MtpDrafter(decoder.mtp, _GREEDY, Acceptance.COUPLED, frozenset())
+        drafter = MtpDrafter(decoder.mtp, _GREEDY, Acceptance.COUPLED, frozenset(), decoder.check)
         drafts = drafter.draft(state, depth).drafts
         return [d.id for d in drafts], np.stack([d.logits for d in drafts if d.logits is not None])
 
@@ -125,7 +129,7 @@ class Engine:
         Raises UsageError for a prompt that does not fit, CheckpointError for mode mtp without an MTP layer.
         """
         ids = self._checked(token_ids, room=1)
-        options = options or self.generation.options()
+        options = options or reply_options(self, {})
         self.controls.mode = options.mode
         self.controls.depth = options.depth
         self.controls.begin()
@@ -145,7 +149,6 @@ class Engine:
         self.close()
 
     def _run(self, ids: Sequence[int]) -> None:
-        self.controls.begin()
         for _layer in self._decoder.run(ids):
             pass
 

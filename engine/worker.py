@@ -29,15 +29,15 @@ from typing import TYPE_CHECKING
 from engine.errors import UsageError
 from engine.events import SCHEMA_VERSION
 from engine.options import GenerateOptions
+from engine.surface import load_engine
 from engine.worker_commands import COMMANDS, Command
 from engine.worker_lines import LineWriter, take_standard_pipes
 from engine.worker_session import Job, Session, sentence
-from engine.worker_surface import load_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from engine.worker_surface import Load
+    from engine.surface import Load
 
 GRACE_SECONDS = 0.5
 """After the end of the input, how long a round may take to end by itself."""

@@ -18,14 +18,14 @@ from engine.errors import DraftscopeError, UsageError
 from engine.event_json import to_json
 from engine.events import Finished, FinishReason, Header, Prefilled, Verified
 from engine.options import GenerateOptions
-from engine.worker_surface import reply_options
+from engine.surface import reply_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from engine.events import Event
+    from engine.surface import EngineSurface, Load
     from engine.text.prompt import Prompt
-    from engine.worker_surface import EngineSurface, Load
 
 PROGRESS_SECONDS = 0.1
 """How often loading says where it is."""

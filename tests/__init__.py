@@ -1,1 +1,5 @@
-"""The tests: `tests/engine` needs torch, `tests/app` does not, `tests/bench` is run by hand."""
+"""Tests and benchmarks. Importing this comes before any of them brings torch, and so OpenMP, with it."""
+
+from engine.kernels.passive import wait_passively
+
+wait_passively()

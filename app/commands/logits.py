@@ -11,7 +11,7 @@ from app.commands.terminal import StatusLine
 from engine.errors import UsageError
 
 if TYPE_CHECKING:
-    from engine.worker_surface import Load
+    from engine.surface import Load
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,14 @@ from engine.decoding.counters import Counters
 from engine.errors import UsageError
 from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling, Verified
 from engine.options import GenerateOptions
-from engine.worker_surface import reply_options
+from engine.surface import reply_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from app.commands.output import Output
+    from engine.surface import ControlsSurface, EngineSurface, Load
     from engine.text.prompt import Prompt
-    from engine.worker_surface import ControlsSurface, EngineSurface, Load
 
 INTERRUPTED = 130
 """Exit code after ctrl+c, as shells have it."""

@@ -13,6 +13,8 @@ from engine.decoding.noise import Stream
 from engine.options import Acceptance
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.decoding.sampling import Sampler
     from engine.decoding.sequence import SequenceState
     from engine.model.mtp import MtpModule
@@ -48,6 +50,8 @@ class MtpDrafter:
     sampler: Sampler
     accept: Acceptance
     stop_ids: frozenset[int]
+    before_pass: Callable[[], None]
+    """Called before each pass of the layer; what it raises ends the drafting."""
 
     def draft(self, state: SequenceState, depth: int) -> Drafts:
         """See the class. Feeds `state.mtp_rows` up to `state.main_rows`."""
@@ -55,14 +59,17 @@ class MtpDrafter:
         if cache is None:
             message = "the sequence was made without an MTP cache"
             raise ValueError(message)
-        began = time.perf_counter()
+        catchup_seconds = 0.0
         end = state.main_rows
         begin = min(state.mtp_rows, end - 1)  # the last row runs again if a cancelled round had fed it
-        if begin < min(state.fresh_rows, end - 1):
-            fresh = min(state.fresh_rows, end - 1)
+        fresh = min(state.fresh_rows, end - 1)
+        self.before_pass()
+        if begin < fresh:
+            began = time.perf_counter()
             self.mtp.forward(state.tokens[begin + 1 : fresh + 1], state.hidden[begin:fresh], begin, cache)
             state.mtp_rows = begin = fresh
-        caught_up = time.perf_counter()
+            catchup_seconds = time.perf_counter() - began
+            self.before_pass()
         rows = self.mtp.forward(state.tokens[begin + 1 : end + 1], state.hidden[begin:end], begin, cache)
         state.mtp_rows = end
         last = rows[-1:]
@@ -72,7 +79,8 @@ class MtpDrafter:
             logits = self.mtp.logits(last)[0].numpy()
             drafts.append(Draft(self.sampler.pick(logits, end + 1 + len(drafts), stream), logits))
             if len(drafts) == depth or drafts[-1].id in self.stop_ids:
-                return Drafts(tuple(drafts), caught_up - began)
+                return Drafts(tuple(drafts), catchup_seconds)
+            self.before_pass()
             last = self.mtp.forward([drafts[-1].id], last, end - 1 + len(drafts), cache)
 
 

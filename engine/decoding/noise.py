@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
+from numba import types
 
 if TYPE_CHECKING:
     Doubles = np.ndarray[Any, np.dtype[np.float64]]
@@ -32,7 +33,7 @@ class Stream(IntEnum):
     """Whether a draft is accepted, under the rejection rule."""
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True)
 def _mixed(state: np.uint64, value: np.uint64) -> np.uint64:
     z = (state ^ value) + _GOLDEN
     z = (z ^ (z >> np.uint64(30))) * _FIRST
@@ -40,19 +41,20 @@ def _mixed(state: np.uint64, value: np.uint64) -> np.uint64:
     return z ^ (z >> np.uint64(31))
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True)
 def _uniform(key: np.uint64, token: int) -> float:
     """A multiple of 2^-53 in (0, 1]."""
     return (np.float64(_mixed(key, np.uint64(token)) >> np.uint64(11)) + 1.0) * 2.0**-53
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True)
 def _key(seed: np.uint64, stream: int, position: int) -> np.uint64:
     return _mixed(_mixed(_mixed(np.uint64(0), seed), np.uint64(stream)), np.uint64(position))
 
 
-@numba.njit(nogil=True, cache=True)
-def _perturbed_argmax(scores: Doubles, key: np.uint64) -> int:
+@numba.njit(types.int64(types.float64[::1], types.uint64, types.int64, types.int64), nogil=True, cache=True)
+def _perturbed_argmax(scores: Doubles, seed: int, stream: int, position: int) -> int:
+    key = _key(seed, stream, position)
     best, value = -1, -np.inf
     for token in range(scores.shape[0]):
         if scores[token] == -np.inf:
@@ -64,14 +66,19 @@ def _perturbed_argmax(scores: Doubles, key: np.uint64) -> int:
     return best
 
 
+@numba.njit(types.float64(types.uint64, types.int64, types.int64), nogil=True, cache=True)
+def _position_uniform(seed: int, stream: int, position: int) -> float:
+    return _uniform(_key(seed, stream, position), 0)
+
+
 def perturbed_argmax(scores: Doubles, seed: int, stream: Stream, position: int) -> int:
     """`argmax(scores + g)` with Gumbel noise g: a draw from softmax(scores) (the Gumbel-max trick).
 
     Scores of -inf are never drawn; ties go to the lowest token. At least one score must be finite.
     """
-    return int(_perturbed_argmax(scores, _key(np.uint64(seed), stream, position)))
+    return int(_perturbed_argmax(scores, seed, stream, position))
 
 
 def uniform(seed: int, stream: Stream, position: int) -> float:
     """One number in (0, 1] for a position."""
-    return float(_uniform(_key(np.uint64(seed), stream, position), 0))
+    return float(_position_uniform(seed, stream, position))

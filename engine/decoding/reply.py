@@ -62,13 +62,14 @@ class Decoder:
         """
         state = self.state
         hidden = state.hidden[state.main_rows : state.main_rows + len(ids)]
-        self._raise_if_cancelled()
+        self.check()
         for done in self.model.forward(ids, state.main_rows, state.caches, hidden, routes):
             yield done
             if done < len(self.model.layers):
-                self._raise_if_cancelled()
+                self.check()
 
-    def _raise_if_cancelled(self) -> None:
+    def check(self) -> None:
+        """Raise Cancelled if the reply is to end."""
         if self.controls.cancelled:
             raise Cancelled
 
@@ -89,7 +90,9 @@ class Reply:
         self._reason: FinishReason | None = None
         self._drafters: dict[Mode, Drafter] = {Mode.NGRAM: NgramDrafter(self._stop_ids)}
         if decoder.mtp is not None:
-            self._drafters[Mode.MTP] = MtpDrafter(decoder.mtp, self._sampler, options.accept, self._stop_ids)
+            self._drafters[Mode.MTP] = MtpDrafter(
+                decoder.mtp, self._sampler, options.accept, self._stop_ids, decoder.check
+            )
 
     def events(self, prompt: Sequence[int]) -> Iterator[Event]:
         """Decode the reply to a prompt that fits into the context."""
@@ -101,6 +104,7 @@ class Reply:
             while self._reason is None:
                 number += 1
                 controls.hold(began)
+                self._decoder.check()
                 began = time.perf_counter()
                 yield from self._round(number)
         except Cancelled:

@@ -42,8 +42,12 @@ class Sampler:
         return self.temperature == 0
 
     def scores(self, logits: Row) -> Doubles:
-        """`logits / temperature` in float64, with -inf where a filter removed the token. Not for greedy."""
-        scores = logits.astype(np.float64) / self.temperature
+        """`logits / temperature` in float64, the highest moved to 0, and -inf where a filter removed a token.
+
+        Not for greedy. Moving them changes no probability, and lets any temperature above 0 be divided by.
+        """
+        with np.errstate(over="ignore"):
+            scores = (logits.astype(np.float64) - float(logits.max())) / self.temperature
         if self.top_k or self.top_p < 1 or self.min_p > 0:
             scores[~self._kept(scores)] = -np.inf
         return scores

@@ -94,6 +94,7 @@ class CpuKernels:
 
     def multiply(self, matrix: Matrix, x: Tensor) -> Tensor:
         m = _own(matrix)
+        x = _rows(x, m.cols)
         tokens = x.shape[0]
         out = torch.empty(tokens, m.rows)
         scratch, stride = self._room(scratch_bytes(m.cols))
@@ -149,7 +150,8 @@ class CpuKernels:
         if not rows:
             return
         first = next(experts[number] for number in uses.numbers if number in experts)
-        inner, hidden = _own(first.gate).rows, _own(first.gate).cols
+        inner, hidden, width = _own(first.gate).rows, _own(first.gate).cols, _own(first.down).rows
+        x = _rows(x, hidden)
         table = np.array(rows, np.int64)
         halves = torch.empty(outputs.shape[0], 2 * inner)
         scratch, stride = self._room(scratch_bytes(max(inner, hidden)))
@@ -163,10 +165,10 @@ class CpuKernels:
             jobs,
             2 * work,
         )
-        chunk, jobs = self._cut(hidden, len(rows))
+        chunk, jobs = self._cut(width, len(rows))
         self._run(
             tasks.down_task(),
-            (at[0], at[2], h, h_stride, outputs.data_ptr(), hidden * 4, hidden, chunk, scratch, stride),
+            (at[0], at[2], h, h_stride, outputs.data_ptr(), width * 4, width, chunk, scratch, stride),
             jobs,
             work,
         )
@@ -184,6 +186,7 @@ class CpuKernels:
 
     def latent_queries(self, q: Tensor, kv_b: Matrix, nope: int, rotary: Rotary, start: int) -> Tensor:
         m = _own(kv_b)
+        q = _rows(q, q.shape[2])
         tokens, heads, size = q.shape
         width = m.cols + size - nope
         out = torch.empty(tokens, heads, width)
@@ -208,6 +211,7 @@ class CpuKernels:
         )
 
     def attend(self, q: Tensor, cache: Tensor, latent: int, start: int, scale: float) -> Tensor:
+        q = _rows(q, cache.shape[1])
         tokens, heads, width = q.shape
         out = torch.empty(tokens, heads, latent)
         factor = np.array([scale], np.float32)
@@ -226,6 +230,7 @@ class CpuKernels:
 
     def expand_values(self, latents: Tensor, kv_b: Matrix, values: int) -> Tensor:
         m = _own(kv_b)
+        latents = _rows(latents, m.cols)
         tokens, heads, latent = latents.shape
         out = torch.empty(tokens, heads * values)
         scratch, stride = self._room(scratch_bytes(latent))
@@ -268,6 +273,14 @@ def _own(matrix: Matrix) -> CpuMatrix:
         message = "a matrix of another kernel set"
         raise TypeError(message)
     return matrix
+
+
+def _rows(x: Tensor, size: int) -> Tensor:
+    """x as rows of `size` float32 without gaps: what is read by address must be what it looks like."""
+    if x.shape[-1] != size or x.dtype != torch.float32:
+        message = f"rows of {size} float32 are needed, not {x.dtype} {tuple(x.shape)}"
+        raise ValueError(message)
+    return x.contiguous()
 
 
 def _addresses(expert: Expert) -> tuple[int, int, int]:

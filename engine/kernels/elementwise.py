@@ -26,7 +26,7 @@ _LN2_LOW = np.float32(-2.12194440e-4)
 
 @numba.njit(nogil=True)
 def exponential(x: float) -> float:
-    """e^x in float32, within 2 units of the last place; below -87 it is e^-87, above 88 e^88.
+    """e^x in float32, within 2 units of the last place; e^-87 below -87, infinite above 88.
 
     x = k ln 2 + r with |r| <= ln 2 / 2, and e^r by its Taylor series to the seventh power.
     """
@@ -41,6 +41,8 @@ def exponential(x: float) -> float:
     p = p * r + np.float32(0.5)
     p = p * r + np.float32(1.0)
     p = p * r + np.float32(1.0)
+    if x > np.float32(88.0):
+        return np.inf
     return p * float_of_bits(np.int32((np.int32(k) + np.int32(127)) << np.int32(23)))
 
 

@@ -19,13 +19,14 @@ PROMPT = list(range(100, 132))
 TOKENS = 48
 
 
-def resident_bytes(field: str) -> int:
-    """A figure of this process from /proc, such as VmRSS."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    message = f"/proc/self/status has no {field}"
-    raise LookupError(message)
+def memory() -> dict[str, object]:
+    """This process's resident memory, now and at its highest; taken while the model is still there."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    fields = {name: value for name, _, value in (line.partition(":") for line in lines)}
+    return {
+        "rss_bytes": int(fields["VmRSS"].split()[0]) * 1024,
+        "peak_rss_bytes": int(fields["VmHWM"].split()[0]) * 1024,
+    }
 
 
 def run_ours(folder: Path, threads: int) -> dict[str, object]:
@@ -48,8 +49,7 @@ def run_ours(folder: Path, threads: int) -> dict[str, object]:
         rounds[depth] = counters.seconds / counters.rounds * 1e3
         if depth == 0:
             result["tokens_per_second"] = counters.tokens_per_second
-    result["round_milliseconds"] = rounds
-    return result
+    return result | {"round_milliseconds": rounds} | memory()
 
 
 def run_transformers(folder: Path, threads: int) -> dict[str, object]:
@@ -73,7 +73,7 @@ def run_transformers(folder: Path, threads: int) -> dict[str, object]:
     seconds(2)
     short, long = seconds(1), seconds(TOKENS)
     result["tokens_per_second"] = (TOKENS - 1) / (long - short)
-    return result
+    return result | memory()
 
 
 RUNS = {"draftscope": run_ours, "transformers": run_transformers}
@@ -100,8 +100,6 @@ def main() -> None:
     if options.only:
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         result = RUNS[options.only](options.folder, options.threads)
-        result["rss_bytes"] = resident_bytes("VmRSS")
-        result["peak_rss_bytes"] = resident_bytes("VmHWM")
         print(json.dumps(result))
         return
     from tests.bench.synthetic import synthesise

@@ -13,17 +13,13 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
-from engine.kernels.passive import wait_passively
+import numba
+import numpy as np  # noqa: TC002  numba looks the annotation up
+import torch
 
-wait_passively()
-
-import numba  # noqa: E402  the policy must be set before OpenMP is loaded
-import numpy as np  # noqa: E402, TC002  numba looks the annotation up
-import torch  # noqa: E402
-
-from engine.kernels.base import Expert, Uses  # noqa: E402
-from engine.kernels.cpu import CpuKernels  # noqa: E402
-from engine.kernels.reference import dequantise  # noqa: E402
+from engine.kernels.base import Expert, Uses
+from engine.kernels.cpu import CpuKernels
+from engine.kernels.reference import dequantise
 
 if TYPE_CHECKING:
     from collections.abc import Callable

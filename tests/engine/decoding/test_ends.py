@@ -192,6 +192,9 @@ def test_after_a_stop_string_the_caches_end_with_the_reply(
         bits = reply(engine, prompt, depth=4, max_tokens=8).bits
         assert bits == reply(other, prompt, depth=4, max_tokens=8).bits
         outcome = reply(engine, BASE, depth=8, max_tokens=120, stop_strings=(stop,))
+        state = engine._decoder.state  # no later reply could tell, but memory is counted by it
+        assert state.tokens == [*BASE, *outcome.ids]
+        assert len(state.tokens) - 1 <= state.main_rows <= len(state.tokens)
         prompt = [*BASE, *outcome.ids]
         assert reply(engine, prompt, max_tokens=1).prefilled.reused_tokens >= len(prompt) - 2
 
