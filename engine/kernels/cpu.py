@@ -33,7 +33,7 @@ _KINDS = {
     torch.float16: Kind.F16,
     torch.float32: Kind.F32,
 }
-_JOBS_A_THREAD = 8
+_JOBS_A_THREAD = 4
 _PARALLEL_WORK = 400_000
 """Multiply-adds from which waking a second thread pays."""
 

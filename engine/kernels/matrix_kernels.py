@@ -29,6 +29,9 @@ SCALE_BLOCK = 128
 """Rows and columns that share one scale (weight_block_size of every FP8 checkpoint)."""
 CHUNK_ROWS = 64
 """Rows for which x is packed at once; divides SCALE_BLOCK, so that they share their scales."""
+AHEAD_BYTES = 8192
+"""How far beyond the next tile weights are fetched. Measured on Zen 4, cold weights, one thread: 17-19 GB/s
+for rows of 768 to 7168 bytes from 8 KB on; 8-15 without."""
 TILE_TOKENS = 8
 TILE_ROWS = 8
 MIX_COLS = 64
@@ -105,11 +108,10 @@ def _compile_dots(kind: Kind) -> Any:
                     height = 8
                 elif width >= 7:
                     height = 3
-                # Two tiles ahead keeps the memory busy; one where two would not leave room in the cache.
-                ahead = height * stride
-                if ahead <= 32768:
-                    ahead *= 2
                 for row in range(first, stop, height):
+                    ahead = height * stride + AHEAD_BYTES
+                    if (row + height) * stride + ahead > end * stride:
+                        ahead = 0  # behind the last row is another thread's work, or nobody's
                     if width == 1:
                         row_dots(storage, 8, 1, w, stride, row, last, cols, packed, ahead, scratch)
                     elif width == 2:

@@ -60,9 +60,10 @@ def fma(b: ir.IRBuilder, x: ir.Value, y: ir.Value, total: ir.Value) -> ir.Value:
 
 
 def prefetch(b: ir.IRBuilder, address: ir.Value) -> None:
-    # Arguments: for reading; into the nearest cache; data. An address past the matrix does not fault.
+    # For reading, into the second-level cache (it can wait for more lines at once than the first), data.
+    # An address past the matrix does not fault.
     function = declare(b, "llvm.prefetch.p0", ir.VoidType(), [POINTER, I32, I32, I32])
-    b.call(function, [b.inttoptr(address, POINTER), I32(0), I32(3), I32(1)])
+    b.call(function, [b.inttoptr(address, POINTER), I32(0), I32(2), I32(1)])
 
 
 def decode(b: ir.IRBuilder, kind: Kind, stored: ir.Value) -> ir.Value:
