@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from app.commands.terminal import harmless
 from engine.errors import DraftscopeError, MemoryBudgetError
+from engine.kernels.passive import wait_passively
 from engine.options import MAX_DEPTH, Acceptance, Mode
 from engine.surface import load_engine
 
@@ -46,8 +47,7 @@ _OPTIONS = (
 
 def main(argv: Sequence[str] | None = None, load: Load = load_engine) -> int:
     """Run the command line; return the exit code. `load` replaces the engine's, for tests."""
-    # before anything imports an OpenMP runtime: threads that spin while they wait stall a shared machine
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    wait_passively()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal of few letters gets question marks, no crash

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
 from engine.events import SCHEMA_VERSION
+from engine.kernels.passive import wait_passively
 from engine.options import GenerateOptions
 from engine.surface import load_engine
 from engine.worker_commands import COMMANDS, Command
@@ -131,7 +132,7 @@ class Worker:
 
 def main(load: Load = load_engine) -> int:
     """Serve standard input until it ends."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    wait_passively()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl+c goes to the whole group, and the app decides
     commands, lines = take_standard_pipes()
     lines.send({"event": "hello", "schema": SCHEMA_VERSION, "commands": list(COMMANDS)})

@@ -1,6 +1,6 @@
 """The kernels on the CPU: numba, weights read as stored, one summation order for every width.
 
-Each product is cut into jobs (64 rows, a head, a token's group of heads) that threads take as they are free.
+Each product is cut into jobs (some rows, a head, some heads of a token) that threads take as they are free.
 Products too small to be worth waking a thread run in the caller's. All calls must come from one thread.
 """
 

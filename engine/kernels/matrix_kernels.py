@@ -6,7 +6,7 @@ every token of the tile, and both sum in the one order that `tiles` fixes.
 
 A matrix is passed as the address of a descriptor, eight int64: `dots` and `mix` for its storage, the
 address of its weights, bytes from row to row, rows, columns, address of its block scales (or 0) and scale
-columns. Block scales are folded into x while it is packed for the tile, once for every 64 rows.
+columns. Block scales are folded into x while it is packed for the tile, once for every 128 rows.
 """
 
 from __future__ import annotations
@@ -19,22 +19,20 @@ import numpy as np
 from numba import types
 
 from engine.kernels.machine import floats, int64s
-from engine.kernels.tiles import pack, row_dots, row_mix
-from engine.kernels.vectors import FP8_FACTOR, LANES, Kind
+from engine.kernels.tiles import pack, place_of, row_dots, row_mix
+from engine.kernels.vectors import FP8_FACTOR, GROUP, LANES, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SCALE_BLOCK = 128
 """Rows and columns that share one scale (weight_block_size of every FP8 checkpoint)."""
-CHUNK_ROWS = 64
-"""Rows for which x is packed at once; divides SCALE_BLOCK, so that they share their scales."""
+CHUNK_ROWS = 128
+"""Rows for which x is packed at once: those that share their scales."""
 AHEAD_BYTES = 8192
 """How far beyond the next tile weights are fetched. Measured on Zen 4, cold weights, one thread: 17-19 GB/s
 for rows of 768 to 7168 bytes from 8 KB on; 8-15 without."""
 TILE_TOKENS = 8
-TILE_ROWS = 8
-MIX_COLS = 64
 
 DOTS, MIX, WEIGHTS, STRIDE, ROWS, COLS, SCALES, SCALE_COLS = range(8)
 """The fields of a matrix's descriptor."""
@@ -43,23 +41,9 @@ DESCRIPTOR_FIELDS = 8
 
 def scratch_bytes(cols: int) -> int:
     """Scratch that one thread needs for `dots` and `mix` on matrices of `cols` columns."""
-    packed = -(-cols // LANES) * LANES * TILE_TOKENS
-    tile = TILE_TOKENS * TILE_ROWS
-    mixed = TILE_TOKENS * (MIX_COLS + SCALE_BLOCK)
-    return 4 * (packed + tile + mixed)
-
-
-@numba.njit(nogil=True)
-def _pack(x: int, cols: int, scales: int, factor: float, packed: int, step: int) -> None:
-    """Put a row of x, times each column block's scale, into its slot of [ceil(cols / 16), tokens, 16]."""
-    if not scales:
-        pack(x, 0, cols, np.float32(factor), packed, step)
-        return
-    scale = floats(scales, -(-cols // SCALE_BLOCK))
-    for block in range(scale.shape[0]):
-        first = block * SCALE_BLOCK
-        by = np.float32(np.float32(factor) * scale[block])
-        pack(x, first, min(cols, first + SCALE_BLOCK), by, packed, step)
+    packed = -(-cols // GROUP) * GROUP * TILE_TOKENS
+    mixed = TILE_TOKENS * (GROUP + SCALE_BLOCK)
+    return 4 * (packed + 2 * TILE_TOKENS + mixed)
 
 
 def _compile_dots(kind: Kind) -> Any:
@@ -81,8 +65,8 @@ def _compile_dots(kind: Kind) -> Any:
     ) -> None:
         d = int64s(matrix, DESCRIPTOR_FIELDS)
         w, stride, cols = d[WEIGHTS], d[STRIDE], d[COLS]
-        packed = scratch + TILE_TOKENS * TILE_ROWS * 4
-        tile = floats(scratch, TILE_TOKENS * TILE_ROWS)
+        outputs = int64s(scratch, TILE_TOKENS)
+        packed = scratch + TILE_TOKENS * 8
         first = begin
         while first < end:
             stop = min(end, (first // CHUNK_ROWS + 1) * CHUNK_ROWS)
@@ -98,15 +82,25 @@ def _compile_dots(kind: Kind) -> Any:
                 tiles = -(-left // TILE_TOKENS)
                 width = -(-left // tiles)
                 for slot in range(width):
-                    source = token + slot
+                    source = target = token + slot
                     if x_index:
                         source = int64s(x_index, tokens)[source]
-                    at = packed + slot * LANES * 4
-                    _pack(x + source * x_stride, cols, scales, factor, at, width * LANES * 4)
+                    if out_index:
+                        target = int64s(out_index, tokens)[target]
+                    outputs[slot] = out + target * out_stride
+                    values, at = x + source * x_stride, packed + slot * LANES * 4
+                    if scales:
+                        scale = floats(scales, -(-cols // SCALE_BLOCK))
+                        for c in range(0, cols, SCALE_BLOCK):
+                            by = np.float32(np.float32(factor) * scale[c // SCALE_BLOCK])
+                            e = min(c + SCALE_BLOCK, cols)
+                            pack(storage, values, c, e, by, at, width * LANES * 4)
+                    else:
+                        pack(storage, values, 0, cols, np.float32(factor), at, width * LANES * 4)
                 height = 4
                 if width == 1:
                     height = 8
-                elif width >= 7:
+                elif width >= 6:
                     height = 3
                 for row in range(first, stop, height):
                     ahead = height * stride + AHEAD_BYTES
@@ -123,18 +117,11 @@ def _compile_dots(kind: Kind) -> Any:
                     elif width == 5:
                         row_dots(storage, 4, 5, w, stride, row, last, cols, packed, ahead, scratch)
                     elif width == 6:
-                        row_dots(storage, 4, 6, w, stride, row, last, cols, packed, ahead, scratch)
+                        row_dots(storage, 3, 6, w, stride, row, last, cols, packed, ahead, scratch)
                     elif width == 7:
                         row_dots(storage, 3, 7, w, stride, row, last, cols, packed, ahead, scratch)
                     else:
                         row_dots(storage, 3, 8, w, stride, row, last, cols, packed, ahead, scratch)
-                    for slot in range(width):
-                        target = token + slot
-                        if out_index:
-                            target = int64s(out_index, tokens)[target]
-                        into = floats(out + target * out_stride + row * 4, height)
-                        for r in range(min(height, stop - row)):
-                            into[r] = tile[slot * height + r]
                 token += width
             first = stop
 
@@ -160,23 +147,23 @@ def _compile_mix(kind: Kind) -> Any:
     ) -> None:
         d = int64s(matrix, DESCRIPTOR_FIELDS)
         weights, stride, scales = d[WEIGHTS], d[STRIDE], d[SCALES]
-        sums = floats(scratch, TILE_TOKENS * MIX_COLS)
-        factors_at = scratch + TILE_TOKENS * MIX_COLS * 4
+        sums = floats(scratch, TILE_TOKENS * GROUP)
+        factors_at = scratch + TILE_TOKENS * GROUP * 4
         factors = floats(factors_at, TILE_TOKENS * SCALE_BLOCK)
         token = 0
         while token < tokens:
             width = 4 if tokens - token >= 3 else tokens - token
             count = min(width, tokens - token)
-            for c in range(0, cols, MIX_COLS):
-                wide = min(MIX_COLS, cols - c)
+            for c in range(0, cols, GROUP):
+                wide = min(GROUP, cols - c)
                 for slot in range(width):
                     if accumulate and slot < count:
                         before = floats(out + (token + slot) * out_stride + c * 4, wide)
                         for i in range(wide):
-                            sums[slot * MIX_COLS + i] = before[i]
+                            sums[slot * GROUP + place_of(storage, i)] = before[i] / np.float32(factor)
                     else:
-                        for i in range(wide):
-                            sums[slot * MIX_COLS + i] = np.float32(0)
+                        for i in range(GROUP):
+                            sums[slot * GROUP + i] = np.float32(0)
                 first = begin
                 while first < end:
                     stop = min(end, (first // SCALE_BLOCK + 1) * SCALE_BLOCK)
@@ -199,7 +186,7 @@ def _compile_mix(kind: Kind) -> Any:
                 for slot in range(count):
                     into = floats(out + (token + slot) * out_stride + c * 4, wide)
                     for i in range(wide):
-                        into[i] = sums[slot * MIX_COLS + i]
+                        into[i] = sums[slot * GROUP + place_of(storage, i)] * np.float32(factor)
             token += width
 
     return numba.cfunc(types.void(*[types.int64] * 11), cache=True)(mix)

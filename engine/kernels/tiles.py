@@ -4,8 +4,8 @@ Loops in Python syntax leave it to the compiler which sums run in which order, a
 handled. These leave nothing to it, so that one token's sum is the same bits in every tile shape:
 
 - `row_dots`: `rows x tokens` dot products along the columns. Each product owns sixteen running sums, one a
-  lane; column `c` goes to lane `c % 16`, columns ascend, every step is one fused multiply-add, and the lanes
-  are added in a fixed tree at the end. Neither `rows` nor `tokens` appears in that order.
+  lane; groups of 64 columns ascend, within one the four vectors have a fixed order, every step is one fused
+  multiply-add, and the lanes are added in a fixed tree at the end. Neither `rows` nor `tokens` appears in it.
 - `row_mix`: `tokens x 64` columns of a weighted sum of rows, rows ascending, one fused multiply-add each.
 """
 
@@ -13,25 +13,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numba
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from engine.kernels.vectors import (
     FLOAT,
-    I32,
+    FP8_FACTOR,
+    GROUP,
     I64,
     LANES,
     POINTER,
-    UNROLL,
-    VECTOR,
+    POSITIONS,
     Kind,
+    broadcast,
     element_at,
     fma,
     load_floats,
-    load_tail,
     load_weights,
     loop,
+    order_like,
     prefetch,
     splat,
     sum_lanes,
@@ -41,40 +43,82 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+MIX_ROWS_AHEAD = 16
+"""How many rows in front of its reads `row_mix` prefetches: it walks down a column of cache lines."""
+
+
+@numba.njit(nogil=True)
+def place_of(kind: int, column: int) -> int:
+    """Where in [4, 16] a group's column is, for a kind of storage."""
+    if kind != 0:
+        return column
+    byte = column % 4
+    position = 3 if byte == 0 else 0 if byte == 3 else byte
+    return position * 16 + column // 4
+
+
+def _function_of_its_own(
+    b: ir.IRBuilder,
+    name: str,
+    arguments: list[ir.Value],
+    emit: Callable[[ir.IRBuilder, list[ir.Value]], None],
+) -> None:
+    """Call a function of int64s, which `emit` fills when the module has none of that name yet.
+
+    A tile has nearly as many running sums as there are registers. Among others in one function, the compiler
+    keeps values for them in registers too, and spills sums in the innermost loop: half the speed.
+    """
+    function = b.module.globals.get(name)
+    if function is None:
+        function = ir.Function(b.module, ir.FunctionType(ir.VoidType(), [I64] * len(arguments)), name)
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        inside = ir.IRBuilder(function.append_basic_block("entry"))
+        emit(inside, list(function.args))
+        inside.ret_void()
+    b.call(function, arguments)
+
+
 def _literals(*arguments: types.Type) -> tuple[int, ...] | None:
     if not all(isinstance(argument, types.IntegerLiteral) for argument in arguments):
         return None
     return tuple(argument.literal_value for argument in arguments)
 
 
-@intrinsic
-def pack(_typing: Any, x: Any, begin: Any, end: Any, factor: Any, packed: Any, step: Any) -> Any:
-    """Copy columns `begin` (a multiple of 16) to `end` of a row of x, times `factor`, vector by vector.
+@intrinsic(prefer_literal=True)
+def pack(
+    _typing: Any, kind: Any, x: Any, begin: Any, end: Any, factor: Any, packed: Any, slot_bytes: Any
+) -> Any:
+    """Copy columns `begin` (a multiple of 64) to `end` of a row of x, times `factor`, ordered like weights.
 
-    Column c goes to `packed + (c // 16) * step` bytes, lane c % 16; lanes past `end` become zero.
+    `kind` is a literal. The vectors follow each other at `packed`, which is column 0's place, with
+    `slot_bytes` from one to the next; columns past `end` become zero.
     """
-    signature = types.void(types.int64, types.int64, types.int64, types.float32, types.int64, types.int64)
+    literals = _literals(kind)
+    if literals is None:
+        return None
+    storage = Kind(literals[0])
+    signature = types.void(kind, *[types.int64] * 3, types.float32, types.int64, types.int64)
 
     def codegen(context: Any, b: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
-        x, begin, end, factor, packed, step = arguments
-        one = b.insert_element(ir.Constant(VECTOR, ir.Undefined), factor, I32(0))
-        spread = b.shuffle_vector(one, one, ir.Constant(ir.VectorType(I32, LANES), [I32(0)] * LANES))
+        _, x, begin, end, factor, packed, slot_bytes = arguments
+        by = broadcast(b, factor)
 
-        def store(c: ir.Value, vector: ir.Value) -> list[ir.Value]:
-            place = b.add(packed, b.mul(b.sdiv(c, I64(LANES)), step))
-            b.store(b.fmul(vector, spread), b.inttoptr(place, POINTER), align=4)
-            return []
+        def group(left_of: Callable[[ir.Value], ir.Value | None]) -> Callable[..., list[ir.Value]]:
+            def body(c: ir.Value, _totals: list[ir.Value]) -> list[ir.Value]:
+                at = element_at(b, x, c, 4)
+                vectors = [load_weights(b, Kind.F32, at, p, left_of(c)) for p in range(POSITIONS)]
+                first = b.mul(b.sdiv(c, I64(LANES)), slot_bytes)
+                for p, vector in enumerate(order_like(b, storage, vectors)):
+                    place = b.add(packed, b.add(first, b.mul(slot_bytes, I64(p))))
+                    b.store(b.fmul(vector, by), b.inttoptr(place, POINTER), align=4)
+                return []
 
-        whole = b.and_(end, I64(-LANES))
-        loop(b, begin, whole, LANES, [], lambda c, _: store(c, load_floats(b, element_at(b, x, c, 4))))
-        loop(
-            b,
-            whole,
-            end,
-            LANES,
-            [],
-            lambda c, _: store(c, load_tail(b, Kind.F32, element_at(b, x, c, 4), b.sub(end, c))),
-        )
+            return body
+
+        whole = b.and_(end, I64(-GROUP))
+        loop(b, begin, whole, GROUP, [], group(lambda _: None))
+        loop(b, whole, end, GROUP, [], group(lambda c: b.sub(end, c)))
         return context.get_dummy_value()
 
     return signature, codegen
@@ -95,12 +139,12 @@ def row_dots(
     ahead: Any,
     out: Any,
 ) -> Any:
-    """`out[token, row] = sum over c of weight[first + row, c] * x[token, c]` for a tile; addresses are int64.
+    """`out[token][first + row] = sum over c of weight[first + row, c] * x[token, c]` for a tile.
 
     `kind`, `rows`, `tokens` are literals. `weights` is the address of row 0, `stride` bytes from row to row;
-    rows past `last` are read as `last`, so a partial tile needs no code of its own. `packed` holds x as
-    [ceil(cols / 16), tokens, 16] float32, zero past `cols`. `ahead` is how many bytes in front of the reads
-    to prefetch. `out` is [tokens, rows] float32.
+    rows past `last` are taken as `last`, so a partial tile needs no code of its own. `packed` holds x as
+    [ceil(cols / 64), 4, tokens, 16] float32 (see `pack`), zero past `cols`. `ahead` is how many bytes in
+    front of the reads to prefetch. `out` is the address of each token's row 0, [tokens] int64.
     """
     literals = _literals(kind, rows, tokens)
     if literals is None:
@@ -109,65 +153,67 @@ def row_dots(
     size = storage.bytes
     signature = types.void(kind, rows, tokens, *[types.int64] * 8)
 
-    def codegen(context: Any, b: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
-        _, _, _, base, stride, first, last, cols, packed, ahead, out = arguments
-        row_at = []
+    def emit(b: ir.IRBuilder, arguments: list[ir.Value]) -> None:
+        base, stride, first, last, cols, packed, ahead, out = arguments
+        indices = []
         for row in range(r):
             index = b.add(first, I64(row))
-            index = b.select(b.icmp_signed("<", index, last), index, last)
-            row_at.append(b.add(base, b.mul(index, stride)))
+            indices.append(b.select(b.icmp_signed("<", index, last), index, last))
+        row_at = [b.add(base, b.mul(index, stride)) for index in indices]
 
-        def step(c: ir.Value, totals: list[ir.Value], load: Callable[[int], ir.Value]) -> list[ir.Value]:
-            """One vector of columns. What there is more of, rows or tokens, is loaded only when its turn
-            comes: a tile has up to 24 running sums for 32 registers, and spilling one halves the speed."""
+        def group(c: ir.Value, totals: list[ir.Value], left: ir.Value | None) -> list[ir.Value]:
+            """64 columns. Up to three tokens: x is held, two positions at a time, and rows pass by, so that
+            what a row's positions share is computed once. More: the rows' weights are held, tokens pass.
+            """
             x_at = element_at(b, packed, c, t * 4)
-
-            def load_x(token: int) -> ir.Value:
-                return load_floats(b, b.add(x_at, I64(token * LANES * 4)))
-
+            at = [element_at(b, row, c, size) for row in row_at]
             updated = list(totals)
-            outer, inner = (r, t) if r > t else (t, r)
-            held = [load_x(i) if r > t else load(i) for i in range(inner)]
-            for i in range(outer):
-                current = load(i) if r > t else load_x(i)
-                for j in range(inner):
-                    place = i * t + j if r > t else j * t + i
-                    updated[place] = fma(b, current, held[j], totals[place])
+
+            def load_x(position: int, token: int) -> ir.Value:
+                return load_floats(b, b.add(x_at, I64((position * t + token) * LANES * 4)))
+
+            def add(row: int, token: int, weights: ir.Value, x: ir.Value) -> None:
+                updated[row * t + token] = fma(b, weights, x, updated[row * t + token])
+
+            if t <= 3:
+                for pair in ((0, 1), (2, 3)):
+                    xs = {(p, token): load_x(p, token) for p in pair for token in range(t)}
+                    for row in range(r):
+                        for p in pair:
+                            weights = load_weights(b, storage, at[row], p, left)
+                            for token in range(t):
+                                add(row, token, weights, xs[p, token])
+            else:
+                for p in range(POSITIONS):
+                    held = [load_weights(b, storage, at[row], p, left) for row in range(r)]
+                    for token in range(t):
+                        x = load_x(p, token)
+                        for row in range(r):
+                            add(row, token, held[row], x)
             return updated
 
-        def body(c: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
-            at = [element_at(b, row, c, size) for row in row_at]
-            for address in at:
+        def whole_group(c: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
+            for row in row_at:
                 for line in range(size):
-                    prefetch(b, b.add(b.add(address, I64(64 * line)), ahead))
-            for vector in range(UNROLL):
-                offset = I64(vector * LANES * size)
-
-                def load(row: int, offset: ir.Value = offset) -> ir.Value:
-                    return load_weights(b, storage, b.add(at[row], offset))
-
-                totals = step(b.add(c, I64(vector * LANES)), totals, load)
-            return totals
-
-        def single(c: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
-            return step(c, totals, lambda row: load_weights(b, storage, element_at(b, row_at[row], c, size)))
-
-        def tail(c: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
-            left = b.sub(cols, c)
-            return step(
-                c, totals, lambda row: load_tail(b, storage, element_at(b, row_at[row], c, size), left)
-            )
+                    prefetch(b, b.add(b.add(element_at(b, row, c, size), I64(64 * line)), ahead))
+            return group(c, totals, None)
 
         totals: list[ir.Value] = [splat(FLOAT, 0.0)] * (r * t)
-        blocks = b.and_(cols, I64(-UNROLL * LANES))
-        whole = b.and_(cols, I64(-LANES))
-        totals = loop(b, I64(0), blocks, UNROLL * LANES, totals, body)
-        totals = loop(b, blocks, whole, LANES, totals, single)
-        totals = loop(b, whole, cols, LANES, totals, tail)
-        for row in range(r):
-            for token in range(t):
-                at = b.add(out, I64((token * r + row) * 4))
-                b.store(sum_lanes(b, totals[row * t + token]), b.inttoptr(at, POINTER), align=4)
+        whole = b.and_(cols, I64(-GROUP))
+        totals = loop(b, I64(0), whole, GROUP, totals, whole_group)
+        totals = loop(b, whole, cols, GROUP, totals, lambda c, sums: group(c, sums, b.sub(cols, c)))
+        for token in range(t):
+            place = b.inttoptr(b.add(out, I64(token * 8)), POINTER)
+            token_out = b.load(place, typ=I64, align=8)
+            for row in range(r):
+                total = sum_lanes(b, totals[row * t + token])
+                if storage is Kind.FP8:
+                    total = b.fmul(total, ir.Constant(FLOAT, FP8_FACTOR))
+                at = element_at(b, token_out, indices[row], 4)
+                b.store(total, b.inttoptr(at, POINTER), align=4)
+
+    def codegen(context: Any, b: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
+        _function_of_its_own(b, f"row_dots_{storage.name}_{r}_{t}", arguments[3:], emit)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -188,57 +234,45 @@ def row_mix(
     """`sums[token, c] += sum over row of factor[row, token] * weight[row, c]` for up to 64 columns.
 
     `kind` and `tokens` are literals. `weights` is the address of the first row's first column of interest;
-    only `cols` (at most 64) columns are read. `factors` is [rows, tokens] float32, `sums` [tokens, 64].
+    only `cols` (at most 64) columns are read. `factors` is [rows, tokens] float32; `sums` is [tokens, 4, 16]
+    with columns where `place_of` says, and for FP8 still to be multiplied with FP8_FACTOR.
     """
     literals = _literals(kind, tokens)
     if literals is None:
         return None
     storage, t = Kind(literals[0]), literals[1]
-    size = storage.bytes
     signature = types.void(kind, tokens, *[types.int64] * 6)
 
-    def codegen(context: Any, b: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
-        _, _, base, stride, rows, cols, factors, sums = arguments
-        zeros = ir.Constant(ir.VectorType(I32, LANES), [I32(0)] * LANES)
+    def emit(b: ir.IRBuilder, arguments: list[ir.Value]) -> None:
+        base, stride, rows, cols, factors, sums = arguments
+        places = [b.add(sums, I64(i * LANES * 4)) for i in range(t * POSITIONS)]
 
-        def accumulate(vectors: int, load: Callable[[ir.Value], ir.Value], start: ir.Value) -> None:
-            places = [
-                b.add(sums, b.mul(b.add(start, I64(token * UNROLL * LANES + v * LANES)), I64(4)))
-                for token in range(t)
-                for v in range(vectors)
-            ]
-
+        def accumulate(left: ir.Value | None) -> None:
             def body(row: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
-                at = b.add(b.add(base, b.mul(row, stride)), b.mul(start, I64(size)))
-                loaded = [load(b.add(at, I64(v * LANES * size))) for v in range(vectors)]
+                at = b.add(base, b.mul(row, stride))
+                prefetch(b, b.add(at, b.mul(stride, I64(MIX_ROWS_AHEAD))))
+                loaded = [load_weights(b, storage, at, p, left) for p in range(POSITIONS)]
                 updated = []
                 for token in range(t):
                     place = element_at(b, b.add(factors, I64(token * 4)), row, t * 4)
-                    factor = b.load(b.inttoptr(place, POINTER), typ=FLOAT, align=4)
-                    one = b.insert_element(ir.Constant(VECTOR, ir.Undefined), factor, I32(0))
-                    spread = b.shuffle_vector(one, one, zeros)
+                    factor = broadcast(b, b.load(b.inttoptr(place, POINTER), typ=FLOAT, align=4))
                     updated += [
-                        fma(b, loaded[v], spread, totals[token * vectors + v]) for v in range(vectors)
+                        fma(b, loaded[p], factor, totals[token * POSITIONS + p]) for p in range(POSITIONS)
                     ]
                 return updated
 
-            totals = [load_floats(b, place) for place in places]
-            totals = loop(b, I64(0), rows, 1, totals, body)
+            totals = loop(b, I64(0), rows, 1, [load_floats(b, place) for place in places], body)
             for place, total in zip(places, totals, strict=True):
                 b.store(total, b.inttoptr(place, POINTER), align=4)
 
-        full = b.icmp_signed("==", cols, I64(UNROLL * LANES))
-        with b.if_else(full) as (wide, narrow):
-            with wide:
-                accumulate(UNROLL, lambda at: load_weights(b, storage, at), I64(0))
-            with narrow:
+        with b.if_else(b.icmp_signed("==", cols, I64(GROUP))) as (full, partial):
+            with full:
+                accumulate(None)
+            with partial:
+                accumulate(cols)
 
-                def one(start: ir.Value, _totals: list[ir.Value]) -> list[ir.Value]:
-                    count = b.sub(cols, start)
-                    accumulate(1, lambda at: load_tail(b, storage, at, count), start)
-                    return []
-
-                loop(b, I64(0), cols, LANES, [], one)
+    def codegen(context: Any, b: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
+        _function_of_its_own(b, f"row_mix_{storage.name}_{t}", arguments[2:], emit)
         return context.get_dummy_value()
 
     return signature, codegen

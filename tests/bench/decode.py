@@ -98,7 +98,6 @@ def main() -> None:
     parser.add_argument("--only", choices=RUNS)
     options = parser.parse_args()
     if options.only:
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         result = RUNS[options.only](options.folder, options.threads)
         print(json.dumps(result))
         return

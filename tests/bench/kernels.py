@@ -61,11 +61,16 @@ def milliseconds(function: Callable[[], object]) -> float:
 
 
 def in_turns(calls: dict[str, list[Callable[[], object]]], rounds: int) -> dict[str, list[float]]:
-    """Time each name's calls, one of each name at a time; the first round warms up and is left out."""
+    """Time each name's calls, one of each name at a time; the first round warms up and is left out.
+
+    Every call takes the next variant, so that none finds in a cache what the one before it has read.
+    """
     taken: dict[str, list[float]] = {name: [] for name in calls}
+    turn = 0
     for i in range(rounds + 1):
         for name, variants in calls.items():
-            spent = milliseconds(variants[i % len(variants)])
+            turn += 1
+            spent = milliseconds(variants[turn % len(variants)])
             if i:
                 taken[name].append(spent)
     return taken
@@ -73,7 +78,7 @@ def in_turns(calls: dict[str, list[Callable[[], object]]], rounds: int) -> dict[
 
 def product_table(kernels: CpuKernels, rows: int, cols: int) -> None:
     """T(n) / T(1) for a product, beside torch."""
-    copies = max(2, int(COPIES_BYTES / (rows * cols)))
+    copies = max(2, int(COPIES_BYTES / (rows * cols)) | 1)  # odd: every kind of call meets every copy
     matrices = [kernels.matrix(*weights(rows, cols)) for _ in range(copies)]
     resident = [dequantise(matrix).to(torch.bfloat16) for matrix in matrices[: copies // 2 + 1]]
     words = [matrix.stored.view(torch.int64).numpy().ravel() for matrix in matrices]
@@ -92,10 +97,11 @@ def product_table(kernels: CpuKernels, rows: int, cols: int) -> None:
     def reading(w: Any) -> Callable[[], object]:
         return lambda: read_all(w, kernels.threads)
 
-    calls: dict[str, list[Callable[[], object]]] = {"read": [reading(w) for w in words]}
-    calls |= {f"ours {n}": [ours(m, n) for m in matrices] for n in WIDTHS[:-1]}
+    calls: dict[str, list[Callable[[], object]]]
+    calls = {f"ours {n}": [ours(m, n) for m in matrices] for n in WIDTHS[:-1]}
     calls |= {f"torch {n}": [theirs(w, n) for w in resident] for n in WIDTHS[:-1]}
     taken = in_turns(calls, 40)
+    taken |= in_turns({"read": [reading(w) for w in words]}, 20)
     taken |= in_turns({"ours 128": [ours(m, 128) for m in matrices]}, 8)
     taken |= in_turns({"torch 128": [theirs(w, 128) for w in resident]}, 8)
     taken |= in_turns({"decode": [decoding(m) for m in matrices]}, 4)
@@ -167,15 +173,20 @@ def neighbour_table(kernels: CpuKernels) -> None:
     other = context.Process(target=spin, args=(stop,), daemon=True)
     matrices = [kernels.matrix(*weights(ROWS, COLS)) for _ in range(12)]
     print(f"\n## Beside a busy neighbour, {kernels.threads} thread(s)")
-    print("| tokens | min ms | median ms | median / min (bound 1.3) |\n|---|---|---|---|")
+    alone = CpuKernels(1)
+    print("| tokens | min | 10 % | median | 90 % | max ms | one thread, median | median / min (bound 1.3) |")
+    print("|---|---|---|---|---|---|---|---|")
     other.start()
     time.sleep(1.0)
     for n in (1, 2, 4):
         x = torch.randn(n, COLS)
         torch.randn(512, 512) @ torch.randn(512, 512)  # wakes torch's own pool, which must not spin
-        spent = [milliseconds(lambda x=x, i=i: kernels.multiply(matrices[i % 12], x)) for i in range(121)][1:]
-        low, median = min(spent), statistics.median(spent)
-        print(f"| {n} | {low:.2f} | {median:.2f} | {median / low:.2f} |")
+        spent = [milliseconds(lambda x=x, i=i: kernels.multiply(matrices[i % 12], x)) for i in range(241)][1:]
+        single = [milliseconds(lambda x=x, i=i: alone.multiply(matrices[i % 12], x)) for i in range(61)][1:]
+        spent.sort()
+        low, tenth, median, ninetieth, high = (spent[i] for i in (0, 24, 120, 216, 239))
+        print(f"| {n} | {low:.2f} | {tenth:.2f} | {median:.2f} | {ninetieth:.2f} | {high:.2f} ", end="")
+        print(f"| {statistics.median(single):.2f} | {median / low:.2f} |")
     stop.set()
     other.join(5)
 

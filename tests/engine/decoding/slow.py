@@ -65,10 +65,10 @@ def uniform(seed: int, stream: int, position: int, token: int) -> float:
     return ((state >> 11) + 1) * 2.0**-53
 
 
-def pick(logits: Sequence[float], temperature: float, seed: int, position: int) -> int:
+def pick(logits: Sequence[float], temperature: float, seed: int, position: int, stream: int = 0) -> int:
     """`argmax(logits / T + g)` with Gumbel noise for a seed and an absolute position, without filters."""
     perturbed = [
-        float(logit) / temperature - math.log(-math.log(uniform(seed, 0, position, token)))
+        float(logit) / temperature - math.log(-math.log(uniform(seed, stream, position, token)))
         for token, logit in enumerate(logits)
     ]
     return perturbed.index(max(perturbed))

@@ -269,6 +269,32 @@ def test_nothing_is_drafted_after_a_cancel(engine: Engine) -> None:
     assert [type(event).__name__ for event in outcome.events[-2:]] == ["Verified", "Finished"]
 
 
+def test_cancel_comes_before_every_pass_of_the_mtp_layer(
+    engine: Engine, model: str, fresh: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first round catches up with the prompt, so its drafts take five passes; a later one's take four.
+    forward, text = MtpModule.forward, plain(engine, BASE)
+    for last in range(1, 11):
+        passes = 0
+
+        def cancelling(self: MtpModule, *args: object, last: int = last) -> Tensor:
+            nonlocal passes
+            passes += 1
+            if passes == last:
+                engine.controls.cancel()
+            return forward(self, *args)  # type: ignore[arg-type]
+
+        engine.logits([1])
+        with monkeypatch.context() as patch:
+            patch.setattr(MtpModule, "forward", cancelling)
+            outcome = reply(engine, BASE, depth=4)
+        assert passes == last, "the MTP layer went on"
+        assert outcome.finished.reason is FinishReason.CANCELLED
+        assert outcome.verified[-1].round == (0 if last <= 5 else 1 if last <= 9 else 2)
+        assert outcome.ids == text[: len(outcome.ids)]
+        check_like_fresh(engine, fresh(model), [*BASE, *outcome.ids], depth=4, max_tokens=8)
+
+
 @pytest.mark.parametrize("name", MODELS)
 @SOME
 @given(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from engine import load
 from engine.config import ModelConfig
 from engine.decoding.drafters import LONGEST_SUFFIX, SHORTEST_SUFFIX, NgramDrafter
+from engine.decoding.noise import Stream
 from engine.decoding.sampling import log_softmax
 from engine.decoding.sequence import SequenceState
 from engine.errors import CheckpointError, UsageError
@@ -143,7 +144,12 @@ def varied(engine: Engine, prompt: Sequence[int], **values: object) -> Outcome:
 
 
 def check_drafts(
-    outcome: Outcome, prompt: Sequence[int], reference: Reference, temperature: float, seed: int
+    outcome: Outcome,
+    prompt: Sequence[int],
+    reference: Reference,
+    temperature: float = 0.0,
+    seed: int = 0,
+    stream: Stream = Stream.PICK,
 ) -> int:
     """Assert that each round drafted what the reference's MTP module says after the text so far; count."""
     text, checked = [*prompt, outcome.ids[0]], 0
@@ -157,7 +163,7 @@ def check_drafts(
                 # A draft is a pick like the main model's, at its own place in the text.
                 place = len(tokens) + 1
                 if temperature:
-                    assert draft.id == slow.pick(logits.tolist(), temperature, seed, place)
+                    assert draft.id == slow.pick(logits.tolist(), temperature, seed, place, stream)
                 else:
                     assert draft.id == int(logits.argmax())
                 right = torch.log_softmax(logits, dim=-1)[draft.id]
@@ -169,21 +175,26 @@ def check_drafts(
     return checked
 
 
-@pytest.mark.parametrize(("temperature", "seed"), [(0.0, 0), (0.8, 2)])
+@pytest.mark.parametrize(
+    ("temperature", "seed", "accept"), [(0.0, 0, "coupled"), (0.8, 2, "coupled"), (0.8, 2, "rejection")]
+)
 def test_mtp_drafts_of_a_whole_reply_are_the_references(
     temperature: float,
     seed: int,
+    accept: str,
     engine: Engine,
     model: str,
     reference: Callable[[TinySpec], Reference],
 ) -> None:
+    # Under rejection a draft must not share its noise with the draw that may replace it.
+    stream = Stream.DRAFT if accept == "rejection" else Stream.PICK
     engine.logits([1])
     for run in (reply, varied):
-        outcome = run(engine, BASE, depth=4, temperature=temperature, seed=seed)
+        outcome = run(engine, BASE, depth=4, temperature=temperature, seed=seed, accept=accept)
         check_shape(outcome)
         assert accepted_positions([outcome])
         assert rejected_positions([outcome])
-        assert check_drafts(outcome, BASE, reference(MODELS[model]), temperature, seed) > 20
+        assert check_drafts(outcome, BASE, reference(MODELS[model]), temperature, seed, stream) > 20
 
 
 def test_mtp_drafts_after_edits_are_the_references(
@@ -193,7 +204,7 @@ def test_mtp_drafts_after_edits_are_the_references(
     for cut in (30, 24, 12, 3):
         prompt = [*text[:cut], 33, 34]
         outcome = varied(engine, prompt, max_tokens=10)
-        assert check_drafts(outcome, prompt, reference(MODELS[model]), 0.0, 0) > 5
+        assert check_drafts(outcome, prompt, reference(MODELS[model])) > 5
 
 
 def test_drafts_are_those_of_engine_draft_to_the_bit(
