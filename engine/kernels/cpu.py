@@ -62,6 +62,8 @@ class CpuKernels:
         self._counter = np.zeros(1, np.int64)
         self._scratch = torch.empty(0, dtype=torch.uint8)
         self._stride = 0
+        self._everyone: dict[int, Uses] = {}
+        """For each number of tokens, the uses of one expert by all of them."""
 
     def matrix(self, stored: Tensor, scales: Tensor | None) -> CpuMatrix:
         kind = _KINDS.get(stored.dtype)
@@ -179,9 +181,12 @@ class CpuKernels:
         return out
 
     def feed_forward(self, x: Tensor, expert: Expert) -> Tensor:
-        every = torch.arange(x.shape[0])
-        out = torch.empty(x.shape[0], _own(expert.down).rows)
-        self.run_experts(x, Uses((0,), torch.tensor([0, x.shape[0]]), every, every), {0: expert}, out)
+        tokens = x.shape[0]
+        if tokens not in self._everyone:
+            every = torch.arange(tokens)
+            self._everyone[tokens] = Uses((0,), torch.tensor([0, tokens]), every, every)
+        out = torch.empty(tokens, _own(expert.down).rows)
+        self.run_experts(x, self._everyone[tokens], {0: expert}, out)
         return out
 
     def latent_queries(self, q: Tensor, kv_b: Matrix, nope: int, rotary: Rotary, start: int) -> Tensor:

@@ -97,17 +97,13 @@ def _compile_dots(kind: Kind) -> Any:
                             pack(storage, values, c, e, by, at, width * LANES * 4)
                     else:
                         pack(storage, values, 0, cols, np.float32(factor), at, width * LANES * 4)
-                height = 4
-                if width == 1:
-                    height = 8
-                elif width >= 6:
-                    height = 3
+                height = 3 if width >= 6 else 4
                 for row in range(first, stop, height):
                     ahead = height * stride + AHEAD_BYTES
                     if (row + height) * stride + ahead > end * stride:
                         ahead = 0  # behind the last row is another thread's work, or nobody's
                     if width == 1:
-                        row_dots(storage, 8, 1, w, stride, row, last, cols, packed, ahead, scratch)
+                        row_dots(storage, 4, 1, w, stride, row, last, cols, packed, ahead, scratch)
                     elif width == 2:
                         row_dots(storage, 4, 2, w, stride, row, last, cols, packed, ahead, scratch)
                     elif width == 3:

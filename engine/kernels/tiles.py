@@ -43,10 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-MIX_ROWS_AHEAD = 16
-"""How many rows in front of its reads `row_mix` prefetches: it walks down a column of cache lines."""
-
-
 @numba.njit(nogil=True)
 def place_of(kind: int, column: int) -> int:
     """Where in [4, 16] a group's column is, for a kind of storage."""
@@ -250,7 +246,8 @@ def row_mix(
         def accumulate(left: ir.Value | None) -> None:
             def body(row: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
                 at = b.add(base, b.mul(row, stride))
-                prefetch(b, b.add(at, b.mul(stride, I64(MIX_ROWS_AHEAD))))
+                for line in range(storage.bytes):  # of the next 64 columns, which are this row's turn next
+                    prefetch(b, b.add(at, I64(64 * (storage.bytes + line))))
                 loaded = [load_weights(b, storage, at, p, left) for p in range(POSITIONS)]
                 updated = []
                 for token in range(t):

@@ -79,9 +79,7 @@ class ResidentWeights:
                 f"{reserved_bytes / 1e9:,.1f} GB, but {available / 1e9:,.1f} GB of memory are available: "
                 f"close other programs, or choose a smaller context or checkpoint."
             )
-        block = mmap.mmap(-1, max(total, 1))
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            block.madvise(mmap.MADV_HUGEPAGE)  # fewer page-table walks: weights are read end to end
+        block = _memory(max(total, 1))
         self._block = torch.frombuffer(block, dtype=torch.uint8)
         self._places = places
         self.bytes = total
@@ -116,6 +114,19 @@ def _records(weights: Iterable[WeightRecord]) -> list[TensorRecord]:
             if record is not None:
                 found[record.name] = record
     return sorted(found.values(), key=lambda record: (str(record.shard), record.offset))
+
+
+def _memory(size: int) -> mmap.mmap:
+    """Memory for weights, in huge pages where the system has them: they are read from end to end.
+
+    It must be private: what mmap shares by default is not given huge pages.
+    """
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, size)
+    block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        block.madvise(mmap.MADV_HUGEPAGE)
+    return block
 
 
 def _lay_out(records: Iterable[TensorRecord]) -> tuple[dict[str, int], int]:

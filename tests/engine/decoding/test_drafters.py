@@ -69,7 +69,7 @@ def state() -> SequenceState:
     return SequenceState(config, 2, has_mtp=False)
 
 
-@settings(deadline=None, max_examples=400, derandomize=True, database=None)
+@settings(deadline=None, max_examples=250, derandomize=True, database=None)
 @given(
     text=st.one_of(
         st.lists(st.integers(0, 1), min_size=1, max_size=60),

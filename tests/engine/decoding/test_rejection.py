@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Rows = np.ndarray[Any, np.dtype[np.float32]]
 
-DRAWS = 8_000
+DRAWS = 6_000
 LEAST = 1e-4
 """The p-value below which a law is held to be another one."""
 POSITION = 17

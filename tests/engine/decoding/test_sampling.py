@@ -16,7 +16,7 @@ from engine.decoding.sampling import Sampler, log_softmax
 from engine.options import GenerateOptions
 from tests.engine.decoding import slow
 
-MANY = settings(deadline=None, max_examples=300, derandomize=True, database=None)
+MANY = settings(deadline=None, max_examples=200, derandomize=True, database=None)
 
 # Quarters, so that there are ties, and no two probabilities differ by rounding alone.
 rows = st.lists(st.integers(-24, 24).map(lambda quarters: quarters / 4), min_size=1, max_size=12)
@@ -144,14 +144,14 @@ def test_picks_follow_the_law(filters: dict[str, float], stream: Stream) -> None
     p = slow.probabilities(logits, 0.9, **filters)  # type: ignore[arg-type]
     for vary in ("seed", "position"):
         counts: Counter[int] = Counter()
-        for number in range(6_000):
+        for number in range(5_000):
             values = {"temperature": 0.9, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "seed": 4, **filters}
             if vary == "seed":
                 values["seed"] = number
             counts[Sampler(**values).pick(row(logits), 9 if vary == "seed" else number, stream)] += 1
         possible = [token for token in range(6) if p[token] > 0]
         assert set(counts) <= set(possible)
-        expected = [p[token] * 6_000 for token in possible]
+        expected = [p[token] * 5_000 for token in possible]
         assert stats.chisquare([counts[token] for token in possible], expected).pvalue > 1e-4
 
 
@@ -159,11 +159,11 @@ def test_picks_follow_the_law(filters: dict[str, float], stream: Stream) -> None
 def test_draws_follow_a_given_distribution(vary: str) -> None:
     p = np.array([0.0, 0.1, 0.6, 0.0, 0.3])
     counts: Counter[int] = Counter()
-    for number in range(6_000):
+    for number in range(5_000):
         seed, position = (number, 9) if vary == "seed" else (4, number)
         counts[Sampler(1.0, 0, 1.0, 0.0, seed).draw(p, position)] += 1
     assert set(counts) == {1, 2, 4}
-    assert stats.chisquare([counts[1], counts[2], counts[4]], [600, 3600, 1800]).pvalue > 1e-4
+    assert stats.chisquare([counts[1], counts[2], counts[4]], [500, 3000, 1500]).pvalue > 1e-4
 
 
 def test_a_pick_depends_on_seed_position_and_ids_alone() -> None:
