@@ -99,8 +99,8 @@ def product_table(kernels: CpuKernels, rows: int, cols: int) -> None:
 
     calls: dict[str, list[Callable[[], object]]]
     calls = {f"ours {n}": [ours(m, n) for m in matrices] for n in WIDTHS[:-1]}
-    calls |= {f"torch {n}": [theirs(w, n) for w in resident] for n in WIDTHS[:-1]}
     taken = in_turns(calls, 40)
+    taken |= in_turns({f"torch {n}": [theirs(w, n) for w in resident] for n in WIDTHS[:-1]}, 40)
     taken |= in_turns({"read": [reading(w) for w in words]}, 20)
     taken |= in_turns({"ours 128": [ours(m, 128) for m in matrices]}, 8)
     taken |= in_turns({"torch 128": [theirs(w, 128) for w in resident]}, 8)
