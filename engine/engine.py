@@ -86,7 +86,7 @@ class Engine:
         """The main model's logits after each token, float32 [tokens, vocab].
 
         The prompt is run `chunk` tokens at a time, or whole; the bits are the same. Raises UsageError for ids
-        outside the vocabulary and for more than the context holds.
+        outside the vocabulary and for more than the context holds, Cancelled after `controls.cancel()`.
         """
         ids = self._checked(token_ids, room=0)
         self.controls.begin()
