@@ -1,7 +1,7 @@
 """Decoding beside transformers, in one run: `python -m tests.bench.decode [--folder DIR]`.
 
-Both decode the same synthetic FP8 checkpoint (see `synthetic`), everything in RAM, greedily, each in a process
-of its own that stays loaded. They reply in turns, because a shared machine's memory is faster in one minute
+Both decode the same synthetic FP8 checkpoint (see `synthetic`), everything in RAM, greedily, each in a
+process of its own that stays loaded. They reply in turns, because a shared machine's memory is faster in one minute
 than in the next; what is compared is tokens a second after the prompt, the median of several replies, and
 resident memory. transformers has no FP8 product on the CPU: it dequantises to bfloat16 while it loads.
 """
@@ -141,9 +141,8 @@ def report(children: dict[str, Child]) -> None:
     """Measure in turns and print the table."""
     loads = {name: child.step()["load_seconds"] for name, child in children.items()}
     turns = [{name: child.step() for name, child in children.items()} for _ in range(REPEATS + 1)][1:]
-    print(
-        "| | load s | tokens/s: median | lowest | highest | RSS GB | peak RSS GB |\n|---|---|---|---|---|---|---|"
-    )
+    print("| | load s | tokens/s: median | lowest | highest | RSS GB | peak RSS GB |")
+    print("|---|---|---|---|---|---|---|")
     for name in children:
         speeds = [turn[name]["tokens_per_second"] for turn in turns]
         last = turns[-1][name]
