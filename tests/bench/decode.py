@@ -1,9 +1,9 @@
 """Decoding beside transformers, in one run: `python -m tests.bench.decode [--folder DIR]`.
 
 Both decode the same synthetic FP8 checkpoint (see `synthetic`), everything in RAM, greedily, each in a
-process of its own that stays loaded. They reply in turns, because a shared machine's memory is faster in one minute
-than in the next; what is compared is tokens a second after the prompt, the median of several replies, and
-resident memory. transformers has no FP8 product on the CPU: it dequantises to bfloat16 while it loads.
+process of its own that stays loaded. They reply in turns, because a shared machine's memory is faster in one
+minute than in the next; what is compared is tokens a second after the prompt, the median of several replies,
+and resident memory. transformers has no FP8 product on the CPU: it dequantises to bfloat16 while it loads.
 """
 
 from __future__ import annotations
