@@ -211,6 +211,9 @@ class CpuKernels:
     def write_latents(
         self, kv: Tensor, weight: Tensor, eps: float, rotary: Rotary, start: int, cache: Tensor
     ) -> None:
+        if start < 0 or start + kv.shape[0] > cache.shape[0]:
+            message = f"rows {start} to {start + kv.shape[0]} are outside a cache of {cache.shape[0]}"
+            raise ValueError(message)
         elementwise.write_latents(
             kv.numpy(), weight.numpy(), eps, rotary.cosine.numpy(), rotary.sine.numpy(), start, cache.numpy()
         )

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from engine.kernels.base import Rotary
 from tests.engine.kernels.made import angles, cuts, exact, normal, same_bits, soil, turned, unwritten
 from tests.engine.kernels.test_products import CPU, KINDS, ONE, stored
 
@@ -269,3 +270,12 @@ def test_products_with_kv_b_have_the_same_bits_at_every_width(kind: torch.dtype)
             part = slice(begin, begin + width)
             assert same_bits(CPU.latent_queries(q[part], matrix, shape.nope, rotary, begin), queries[part])
             assert same_bits(CPU.expand_values(latents[part], matrix, shape.values), values[part])
+
+
+@pytest.mark.parametrize("start", [-1, 7, 8, 100])
+def test_rows_outside_the_cache_are_refused_and_nothing_is_written(start: int) -> None:
+    around = torch.full((24, 6), 7.0)
+    turn = Rotary(torch.ones(128, 1), torch.zeros(128, 1))
+    with pytest.raises(ValueError, match="outside a cache of 8"):
+        ONE.write_latents(torch.ones(2, 6), torch.ones(4), 1e-6, turn, start, around[8:16])
+    assert (around == 7.0).all()
