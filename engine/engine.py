@@ -193,8 +193,9 @@ def load(
         generation = GenerationDefaults.load(folder)
         warnings = [found.notice] if found.notice else []
         if kernels is None:
-            kernels = CpuKernels(threads)
-            warnings += [kernels.warning] if kernels.warning else []
+            own = CpuKernels(threads)
+            own.warm_up()
+            kernels, warnings = own, [*warnings, *([own.warning] if own.warning else [])]
         shared = {found.head, "model.embed_tokens.weight"}
         names = {
             tensor.name

@@ -65,6 +65,23 @@ class CpuKernels:
         self._everyone: dict[int, Uses] = {}
         """For each number of tokens, the uses of one expert by all of them."""
 
+    def warm_up(self) -> None:
+        """Compile everything, or find it cached, so that no reply's clock has it in."""
+        x, ones = torch.ones(1, 4), torch.ones(4)
+        net = Expert(*[self.matrix(torch.ones(4, 4), None)] * 3)
+        ids, weights = self.route(
+            self.multiply(net.gate, self.rms_norm(x, ones, 1.0)), ones, 1, 1, 1, True, 1.0
+        )
+        outputs = torch.empty(1, 4)
+        self.run_experts(x, self.group(ids, 4), dict.fromkeys(range(4), net), outputs)
+        self.combine(outputs, weights)
+        cache, rotary = torch.zeros(1, 6), Rotary(torch.ones(1, 1), torch.zeros(1, 1))
+        self.write_latents(torch.ones(1, 6), ones, 1.0, rotary, 0, cache)
+        q = self.latent_queries(torch.ones(1, 1, 4), net.gate, 2, rotary, 0)
+        self.expand_values(self.attend(q, cache, 4, 0, 1.0), net.gate, 2)
+        if self.threads > 1:
+            run_parallel(tasks.linear_task(), 0, 0, self._counter.ctypes.data, self.threads)
+
     def matrix(self, stored: Tensor, scales: Tensor | None) -> CpuMatrix:
         kind = _KINDS.get(stored.dtype)
         if kind is None or stored.dim() != 2 or not stored.is_contiguous():
