@@ -1,11 +1,13 @@
 """The kernels on the CPU: numba, weights read as stored, one summation order for every width.
 
 Each product is cut into jobs (some rows, a head, some heads of a token) that threads take as they are free.
-Products too small to be worth waking a thread run in the caller's. All calls must come from one thread.
+Products too small to be worth waking a thread run in the caller's, and beside a busy neighbour fewer threads
+are used (see `free_cores`). All calls must come from one thread.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ import torch
 
 from engine.kernels import elementwise, tasks
 from engine.kernels.base import Expert, Rotary, Uses
+from engine.kernels.free_cores import FreeCores
 from engine.kernels.machine import run_here, run_parallel
 from engine.kernels.matrix_kernels import CHUNK_ROWS, SCALE_BLOCK, dots_address, mix_address, scratch_bytes
 from engine.kernels.threads import choose_threads
@@ -58,6 +61,7 @@ class CpuKernels:
         self.threads, self.warning = choose_threads(threads)
         if self.threads > 1:
             numba.set_num_threads(self.threads)
+        self._free_cores = FreeCores(self.threads)
         self.device = torch.device("cpu")
         self._counter = np.zeros(1, np.int64)
         self._scratch = torch.empty(0, dtype=torch.uint8)
@@ -270,11 +274,12 @@ class CpuKernels:
 
     def _run(self, task: int, parameters: tuple[int, ...], jobs: int, work: int) -> None:
         packed = np.array(parameters, np.int64)
-        if self.threads == 1 or jobs == 1 or work < _PARALLEL_WORK:
+        threads = 1 if jobs == 1 or work < _PARALLEL_WORK else self._free_cores.threads(time.perf_counter())
+        if threads == 1:
             run_here(task, packed.ctypes.data, jobs)
             return
         self._counter[0] = 0
-        run_parallel(task, packed.ctypes.data, jobs, self._counter.ctypes.data, self.threads)
+        run_parallel(task, packed.ctypes.data, jobs, self._counter.ctypes.data, threads)
 
     def _cut(self, rows: int, matrices: int = 1) -> tuple[int, int]:
         """Rows of a job, and how many jobs that makes for some matrices of so many rows.
