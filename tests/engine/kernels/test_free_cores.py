@@ -1,4 +1,4 @@
-"""The number of threads follows how long threads wait for a core, on a clock and counter of the test's own."""
+"""The number of threads follows how long threads wait for a core; clock and counter are the test's own."""
 
 from __future__ import annotations
 
