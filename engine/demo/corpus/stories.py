@@ -1,0 +1,248 @@
+# ruff: noqa: E501 - a template reads best on one line
+"""Stories: what was asked for goes into one of a few plots, and each ends with "The end."
+
+The plots hold to the hero's name where a pronoun would need to know more about the hero. Names and things
+come back several times, which makes the model's copying the larger part of what it learns here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.demo.corpus.chat import Skill, Turn
+from engine.demo.corpus.phrasing import Phrases, ask, fill, with_article
+from engine.demo.corpus.words import ANIMALS, HERO_QUALITIES, any_hero, any_name, any_thing
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping
+
+_DEFAULT_NAMES = ("Mia", "Tom", "Lily", "Max", "Ruby", "Leo", "Nora", "Finn")
+_DEFAULT_HEROES = ("fox", "rabbit", "bear", "mouse", "hedgehog")
+_FRIENDS = ("owl", "mouse", "rabbit", "bear")
+_PLACES = ("in a small house by the river", "in a green forest", "on a quiet farm", "near the sea")
+_ASKED_PLACES = (
+    "in the forest", "in a castle", "by the sea", "on an island", "in a village", "on a farm", "in the mountains",
+    "in the desert", "at the market", "on the moon", "in a big city", "in the snow", "under a bridge", "in a garden",
+    "near a lake", "in a cave", "at school", "on a ship", "in a library", "in the jungle",
+)  # fmt: skip
+_WISHES = (
+    "fly", "swim", "sing", "dance", "climb a tree", "see the sea", "go to the moon", "learn to read", "bake a cake",
+    "find a friend", "win a race", "build a house", "paint a picture", "play the drum", "cross the river",
+    "see the snow", "become a king", "help everyone", "sleep all day", "travel the world", "catch a star",
+    "ride a bicycle", "plant a tree", "make soup", "visit the city", "write a book", "sail a boat", "count the stars",
+)  # fmt: skip
+
+_STORY = (
+    "{Tell me|Write|Write me|Can you tell me|Could you write|Please tell me|I'd like|I want|I would like|Give me|Tell|"
+    "Can I have|Can you write|Make up|Let me hear|May I have|How about|Please write|Do you know|I want to hear|Invent} "
+    "{a|a short|a little|a nice|a bedtime|another|a} {story|tale|story}"
+)
+_SHORT = "{Story|Story time|A story|A tale|a short story|story|New story|tale}"
+_OPEN = f"{{{_STORY}|{_STORY}|{_STORY}|{_SHORT}|One story}}"
+
+
+_TAIL = "{.|.|.|.|||| for my {daughter|son|kids}.| for children.|. Keep it short.| please.}"
+
+
+def _requests(*subjects: str, happening: tuple[str, ...] = ()) -> Phrases:
+    """Return ways to ask for a story about a subject, or one where something happens."""
+    whole = [f"{_OPEN} {{about|about|about|about|with|of}} {each}{_TAIL}" for each in subjects]
+    whole += [f"{_STORY} {{where|in which}} {each}{_TAIL}" for each in happening]
+    return Phrases(*whole, *(f"{{Story|story|Short story|Tale|A story}}: {each}" for each in subjects[:1]))
+
+
+_NAMED = "<a_hero> {named|called|named|whose name is|by the name of} <name>"
+_WHO = "{<a_hero> {named|called} <name>|<name> the <hero>}"
+_HERO_ONLY = _requests("<a_hero>")
+_HERO_NAMED = _requests(
+    _NAMED,
+    "<name> the <hero>",
+    "the <hero> <name>",
+    _NAMED,
+    "<a_hero>, <name>",
+    "<name>, <a_hero>",
+    "<a_hero>. {Its|His|Her|The} name is <name>",
+    "<a_hero>. {Call|Name} {it|him|her|the <hero>} <name>",
+)
+_HERO_PLURAL = Phrases(f"{_STORY} about <hero>s{{.|}}")
+_NAME_ONLY = Phrases(f"{_STORY} about {{|someone called |a hero named |somebody named }}<name>{{.|}}")
+_NAME_THING = Phrases(
+    f"{_STORY} about <name> and <a_thing>{{.|}}",
+    f"{_STORY} about <name> {{finding|and how <name> found|who finds}} <a_thing>{{.|}}",
+)
+_THING_ONLY = Phrases(f"{_STORY} {{about|about|with}} <a_thing>{{.|}}", "{Story|A story}: <a_thing>")
+_NOTHING = Phrases(
+    f"{_STORY}{{.|}}", "{story|Story|Story please|Story time|A story please|Another story|Another one}{.|!|}",
+    "{Entertain me with a story|I want a story|Once upon a time}.",
+)  # fmt: skip
+_FOUND_ASKED = "{who {finds|found|discovers|gets|has|owns|buys|sees}|with|that finds}"
+_HERO_THING = _requests(
+    "<a_hero> and <a_thing>",
+    f"<a_hero> {_FOUND_ASKED} <a_thing>",
+    "<a_thing> and <a_hero>",
+    "<a_hero> with <a_thing>",
+    happening=("<a_hero> {finds|discovers|has|gets} <a_thing>",),
+)
+_NAMED_THING = _requests(
+    f"{_WHO} {_FOUND_ASKED} <a_thing>", f"{_WHO} and <a_thing>", f"{_NAMED} and <a_thing>",
+    f"{_NAMED}. {{Include|Put in|Use|There should be}} <a_thing>", f"{_NAMED} {{where|in which}} <name> finds <a_thing>",
+    happening=("<a_hero> {named|called} <name> {finds|discovers|has|gets} <a_thing>", "<name> the <hero> finds <a_thing>"),
+)  # fmt: skip
+_LOST_ASKED = _requests(
+    "<a_hero> who {loses|lost} {his|her|its|the} <thing>",
+    f"{_WHO} who {{loses|lost}} {{his|her|its|the}} <thing>",
+)
+_WANTS_ASKED = _requests(
+    "<a_hero> who {wants|wishes for|dreams of|looks for|needs} <a_thing>",
+    f"{_WHO} who {{wants|wishes for|is looking for|dreams of|looks for|needs}} <a_thing>",
+)
+_WISH_ASKED = _requests(
+    f"{_WHO} who {{wants to|learns to|tries to|wanted to|dreams to}} <wish>",
+    "<a_hero> who {wants|tries|learns} to <wish>",
+)
+_TWO_ASKED = _requests(
+    "<a_hero> and <a_friend>", f"{_WHO} and <a_friend>", "<a_hero> who meets <a_friend>", f"{_WHO} who meets <a_friend>",
+    "the <hero> and the <friend>",
+)  # fmt: skip
+_PLACE_ASKED = _requests(
+    "<a_hero> <place>", f"{_WHO} <place>", f"{_WHO} who lives <place>", "<a_hero> who lives <place>"
+)
+_ABOUT_ME = Phrases(f"{_STORY} {{about me|with me in it|with my name in it|about my name}}{{.|}}")
+
+_BEGIN = "Once upon a time there was <a_hero> named <name>. <name> lived <place>. "
+_END = " The end."
+
+_FOUND = Phrases(
+    _BEGIN + "One {sunny|rainy} morning <name> went for a walk and found <a_thing> under a tree. "
+    '"Whose <thing> is this?" said <name>. <name> asked the <other>, but the <other> did not know. '
+    "Then they heard someone crying. It was a little <small>. "
+    '"I lost <a_thing>," said the <small>. <name> gave the <thing> back at once. '
+    "They had cake together, and the <hero> and the <small> became good friends." + _END,
+    _BEGIN + "One day <name> found <a_thing> on the path. The <hero> had never seen anything like it before. "
+    '"What a wonderful <thing>!" said <name>. The <other> came by and wanted to see it too. '
+    '"We can share it," said <name>. So they played with the <thing> all day and laughed. '
+    "In the evening the <hero> and the <other> walked home together. "
+    "<name> kept the <thing> in a safe place and was very happy." + _END,
+)
+_LOST = Phrases(
+    _BEGIN + "<name> had <a_thing> and loved it very much. One day the <thing> was gone. "
+    '"Where is my <thing>?" said <name>. <name> looked under the bed and behind the door, but it was not there. '
+    'Then the <other> came by. "I will help you," said the <other>. They looked everywhere. '
+    "At last they found the <thing> under a tree. <name> was so happy that the <hero> and the <other> danced."
+    + _END
+)
+_WANTED = Phrases(
+    _BEGIN + "More than anything, <name> wanted <a_thing>. But there was no <thing> far and wide. "
+    '"Let us look for it together," said the <other>. They walked over the hill and through the wood. '
+    "It was a long way, but <name> did not give up. In the evening they saw <a_thing> behind a rock. "
+    '"At last!" said <name>. The <hero> thanked the <other>, and they went home with the <thing>.' + _END
+)
+_WISHED = Phrases(
+    _BEGIN + "More than anything, <name> wanted to <wish>. "
+    '"That is too hard for <a_plain>," said the others. But <name> tried and tried every day. '
+    'Then the <other> came by. "I will help you," said the <other>. '
+    "They worked side by side until the sun went down. At last <name> could <wish>. "
+    "The <hero> was happy, and everyone was proud of <name>." + _END
+)
+_MET = Phrases(
+    _BEGIN + "One day <name> met <a_friend> on the path. The <friend> looked sad. "
+    '"What is wrong?" said <name>. "I have no one to play with," said the <friend>. '
+    '"Then play with me," said <name>. They ran over the hills and sang songs all day. '
+    "In the evening they shared some warm soup. From that day on, the <hero> and the <friend> were best friends."
+    + _END
+)
+_PLAIN = Phrases(
+    _BEGIN + "One {sunny|rainy} morning <name> heard a small voice. It was the <other>, who was lost. "
+    '"Do not be afraid," said <name>. "I will take you home." They walked through the wood and over the hill. '
+    "It was a long way, but the <hero> did not give up. In the evening they saw a light. "
+    '"That is my home!" said the <other>. They had warm soup together and became good friends.' + _END,
+    _BEGIN + "One night there was a big storm. The wind blew and the rain fell. "
+    'The <other> knocked at the door. "May I come in?" said the <other>. "Of course," said <name>. '
+    "The <hero> made a fire and some tea, and they told stories until the storm was over. "
+    "In the morning the sun came out. From that day on, <name> and the <other> were good friends." + _END,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A way to ask, the plots that answer it, and the slots that the story must hold."""
+
+    requests: Phrases
+    plots: Phrases
+    wanted: tuple[str, ...]
+    weight: int
+
+
+_ABOUT_A_NAME = _Kind(_NAME_ONLY, _PLAIN, ("name",), 4)
+_KINDS = (
+    _Kind(_HERO_ONLY, _PLAIN, ("hero",), 16),
+    _Kind(_HERO_NAMED, _PLAIN, ("hero", "name"), 26),
+    _Kind(_HERO_PLURAL, _PLAIN, ("hero",), 2),
+    _ABOUT_A_NAME,
+    _Kind(_NAME_THING, _FOUND, ("name", "thing"), 3),
+    _Kind(_THING_ONLY, _FOUND, ("thing",), 4),
+    _Kind(_NOTHING, _PLAIN, (), 3),
+    _Kind(_HERO_THING, _FOUND, ("hero", "thing"), 12),
+    _Kind(_NAMED_THING, _FOUND, ("hero", "name", "thing"), 18),
+    _Kind(_LOST_ASKED, _LOST, ("hero", "thing"), 4),
+    _Kind(_WANTS_ASKED, _WANTED, ("hero", "thing"), 4),
+    _Kind(_WISH_ASKED, _WISHED, ("hero", "wish"), 4),
+    _Kind(_TWO_ASKED, _MET, ("hero", "friend"), 5),
+    _Kind(_PLACE_ASKED, _PLAIN, ("hero", "place"), 4),
+)
+_WEIGHTS = tuple(kind.weight for kind in _KINDS)
+
+
+def turn(rng: random.Random, user_name: str | None = None) -> Turn:
+    """Ask for a story; `user_name` is the user's, who may want to be in it."""
+    if user_name is not None and rng.random() < 0.3:
+        about_user = {**_slots(rng, _ABOUT_A_NAME), "name": user_name}
+        return Turn(
+            Skill.STORY, ask(rng, _ABOUT_ME, {}).text, fill(_PLAIN.pick(rng), about_user), (user_name,)
+        )
+    kind = rng.choices(_KINDS, _WEIGHTS)[0]
+    slots = _slots(rng, kind)
+    asked = ask(rng, kind.requests, slots, lower=0.35)
+    told = dict(asked.slots)
+    if "name" not in asked.used:  # the writer's choice then, and written properly
+        told["name"] = rng.choice(_DEFAULT_NAMES)
+    if "a_hero" not in asked.used:  # a quality that was not asked for
+        told["a_hero"] = told["a_plain"]
+    wanted = [told[each] for each in kind.wanted]
+    if "name" in asked.used and "name" not in kind.wanted:
+        wanted.append(told["name"])
+    return Turn(Skill.STORY, asked.text, fill(kind.plots.pick(rng), told), tuple(wanted))
+
+
+def _slots(rng: random.Random, kind: _Kind) -> Mapping[str, str]:
+    hero = any_hero(rng)
+    if kind.requests is _HERO_PLURAL:
+        hero = rng.choice([each for each in ANIMALS[:40] if each[-1] not in "sxyhfe"])
+    elif "hero" not in kind.wanted and kind.wanted:
+        hero = "child"
+    elif not kind.wanted:
+        hero = rng.choice(_DEFAULT_HEROES)
+    quality = rng.choice(HERO_QUALITIES) if rng.random() < 0.3 and "hero" in kind.wanted else ""
+    friend = rng.choice([each for each in ANIMALS if each != hero] if rng.random() < 0.7 else _FRIENDS)
+    while friend == hero:
+        friend = any_hero(rng)
+    others = [each for each in _FRIENDS if each != hero]
+    other = rng.choice(others)
+    thing = any_thing(rng)
+    place = rng.choice(_ASKED_PLACES if kind.requests is _PLACE_ASKED else _PLACES)
+    return {
+        "hero": hero,
+        "a_hero": with_article(f"{quality} {hero}".strip()),
+        "a_plain": with_article(hero),
+        "name": any_name(rng),
+        "thing": thing.removeprefix("some ").removeprefix("a "),
+        "a_thing": with_article(thing),
+        "wish": rng.choice(_WISHES),
+        "friend": friend,
+        "a_friend": with_article(friend),
+        "place": place,
+        "other": other,
+        "small": "frog" if hero == "mouse" or other == "mouse" else "mouse",
+    }
