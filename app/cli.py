@@ -14,13 +14,16 @@ import contextlib
 import io
 import os
 import sys
+from dataclasses import fields
 from typing import TYPE_CHECKING, NoReturn
 
 from app.commands.terminal import harmless
+from engine.demo.place import DEMO
 from engine.errors import DraftscopeError, MemoryBudgetError
 from engine.kernels.passive import wait_passively
+from engine.offload.sizes import parse_ram, parse_speed
 from engine.options import MAX_DEPTH, Acceptance, Mode
-from engine.surface import load_engine
+from engine.surface import LoadSettings, load_engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +60,8 @@ def main(argv: Sequence[str] | None = None, load: Load = load_engine) -> int:
         return _fail(str(error), error.exit_code)
     except MemoryError:
         return _fail(
-            "The machine's memory does not suffice: close other programs, or choose a smaller --context.",
+            "The machine's memory does not suffice: close other programs, or choose a smaller --ram "
+            "or --context.",
             MemoryBudgetError.exit_code,
         )
     except KeyboardInterrupt:
@@ -80,11 +84,20 @@ def _command(argv: Sequence[str] | None, load: Load) -> int:
         from app.commands.logits import LogitsArguments, logits
 
         return logits(LogitsArguments(**arguments), load)
+    if command == "plan":
+        from app.commands.plan import PlanArguments, plan
+
+        return plan(PlanArguments(**arguments))
+    if command == "doctor":
+        from app.commands.doctor import DoctorArguments, doctor
+
+        return doctor(DoctorArguments(**arguments))
     from app.commands.run import RunArguments, run
 
     options = {name: arguments.pop(name) for name in _OPTIONS}
     given = {name: value for name, value in options.items() if value is not None}
-    return run(RunArguments(**arguments, options=given), load)
+    settings = LoadSettings(**{field.name: arguments.pop(field.name) for field in fields(LoadSettings)})
+    return run(RunArguments(**arguments, settings=settings, options=given), load)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -116,6 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_run(commands.add_parser("run", help="print one reply", allow_abbrev=False))
     _add_logits(commands.add_parser("logits", help="write a prompt's logits to a file", allow_abbrev=False))
+    _add_plan(commands.add_parser("plan", help="show how a RAM budget would be spent", allow_abbrev=False))
+    _add_doctor(commands.add_parser("doctor", help="say what to expect of this machine", allow_abbrev=False))
     return parser
 
 
@@ -126,7 +141,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add("prompt", nargs="?", metavar="PROMPT", help="what to reply to; - reads standard input")
-    add("-m", "--model", required=True, metavar="PATH", help="the checkpoint's folder")
+    _add_model(parser)
     add("--system", metavar="TEXT", help="a system message before the prompt")
     add("--raw", action="store_true", help="pass the prompt as it is, without the chat template")
     add("--ids", type=_ids, metavar="5,6,7", help="token ids as the whole prompt")
@@ -155,16 +170,77 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--max-tokens", type=int, metavar="N", help="the reply's most tokens (512)")
     add("--ignore-eos", action="store_true", default=None, help="go on past the end-of-text token")
     add("--context", type=_positive, metavar="N", help="tokens of prompt and reply together (4096)")
+    _add_ram(limits)
     add("--threads", type=_positive, metavar="N", help="threads of the kernels (all usable cores)")
+    disk = parser.add_argument_group("disk", "What does not fit into the RAM budget is read from disk.")
+    add = disk.add_argument
+    add("--disk-limit", type=_speed, metavar="SPEED", help="be as slow as a drive of 200MB/s")
+    add("--readers", type=_positive, metavar="N", help="threads that read (measured)")
+    add("--direct", action=argparse.BooleanOptionalAction, help="read past the page cache (measured)")
 
 
 def _add_logits(parser: argparse.ArgumentParser) -> None:
     parser.description = "Write the array logits, float32 [tokens, vocabulary], to a NumPy archive."
     add = parser.add_argument
-    add("-m", "--model", required=True, metavar="PATH", help="the checkpoint's folder")
+    _add_model(parser)
     add("--ids", type=_ids, required=True, metavar="5,6,7", help="the prompt's token ids")
     add("--out", required=True, metavar="FILE.npz", help="the file to write")
+    _add_ram(parser)
     add("--threads", type=_positive, metavar="N", help="threads of the kernels (all usable cores)")
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Show how a RAM budget would be spent on a checkpoint, and forecast what a round costs at each draft "
+        "depth. Reads the checkpoint's headers only."
+    )
+    add = parser.add_argument
+    add(
+        "model",
+        nargs="?",
+        default=DEMO,
+        metavar="MODEL",
+        help="the checkpoint's folder (demo, the embedded one)",
+    )
+    add("--ram", metavar="SIZE", help="the budget: 12GB, 12GiB or 50%% of what is available (60%%)")
+    add("--context", type=_positive, metavar="N", help="tokens of prompt and reply together (4096)")
+    add("--disk-speed", metavar="SPEED", help="the drive's speed for the forecast of seconds: 7GB/s")
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-m", "--model", default=DEMO, metavar="PATH", help="the checkpoint's folder (demo, the embedded one)"
+    )
+
+
+def _add_ram(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--ram",
+        type=_ram,
+        metavar="SIZE",
+        help="memory for weights and all else: 12GB, 12GiB or 50%% of what is available (60%%)",
+    )
+
+
+def _ram(text: str) -> str:
+    parse_ram(text, available_bytes=1 << 40)  # its share is worked out when the checkpoint is loaded
+    return text
+
+
+def _speed(text: str) -> str:
+    parse_speed(text)
+    return text
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Measure this machine's processor and memory, and a checkpoint's drive, and say what to expect and "
+        "what to change. Takes some seconds; pages of the checkpoint leave the system's cache."
+    )
+    add = parser.add_argument
+    add("model", nargs="?", metavar="MODEL", help="the checkpoint's folder, or demo")
+    add("--json", action="store_true", help="print one JSON object")
 
 
 def _ids(text: str) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ from engine.events import (
     Prefilled,
     Prefilling,
     Verified,
+    Waiting,
 )
 from engine.options import MAX_DEPTH, Acceptance, GenerateOptions, Mode
 
@@ -45,6 +46,7 @@ __all__ = [
     "Prefilled",
     "Prefilling",
     "Verified",
+    "Waiting",
     "load",
 ]
 

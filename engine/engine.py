@@ -7,12 +7,11 @@ only run from where they part.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from engine.checkpoint.audit import audit, expected
+from engine.checkpoint.audit import audit
 from engine.checkpoint.checkpoint import open_checkpoint
 from engine.config import ModelConfig
 from engine.decoding.controls import Controls
@@ -20,10 +19,12 @@ from engine.decoding.drafters import MtpDrafter
 from engine.decoding.reply import Decoder, Reply
 from engine.decoding.sampling import Sampler
 from engine.decoding.sequence import SequenceState
+from engine.demo.place import default_ram, resolve
 from engine.errors import CheckpointError, UsageError
 from engine.kernels.cpu import CpuKernels
 from engine.offload.assemble import assemble
-from engine.offload.resident import ResidentWeights
+from engine.offload.home import Home, Settings
+from engine.offload.sizes import context_tokens
 from engine.options import MAX_DEPTH, Acceptance
 from engine.surface import reply_options
 from engine.text.generation import GenerationDefaults
@@ -32,6 +33,7 @@ from engine.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from engine.events import Event
@@ -42,9 +44,6 @@ if TYPE_CHECKING:
     from engine.options import GenerateOptions
 
     Rows = np.ndarray[Any, np.dtype[np.float32]]
-
-DEFAULT_CONTEXT = 4096
-"""Tokens that caches are reserved for, unless the model was made for fewer."""
 
 _GREEDY = Sampler(temperature=0.0, top_k=0, top_p=1.0, min_p=0.0, seed=0)
 
@@ -62,6 +61,7 @@ class Engine:
         chat_template: ChatTemplate | None,
         generation: GenerationDefaults,
         warnings: tuple[str, ...],
+        home: Home,
     ) -> None:
         self.config = config
         self.context = context
@@ -72,10 +72,11 @@ class Engine:
         """What the checkpoint's authors recommend."""
         self.warnings = warnings
         """Sentences for the user: what is odd about the checkpoint or the machine."""
+        self.home = home
+        """Where the weights are, and what moving them has cost."""
         self.controls = Controls(has_mtp=mtp is not None)
-        self._decoder = Decoder(
-            model, mtp, SequenceState(config, context, mtp is not None), self.controls, generation.eos_ids
-        )
+        state = SequenceState(config, context, mtp is not None)
+        self._decoder = Decoder(model, mtp, state, self.controls, generation.eos_ids, home)
 
     @property
     def has_mtp(self) -> bool:
@@ -96,7 +97,7 @@ class Engine:
         for first in range(0, len(ids), chunk or len(ids)):
             part = ids[first : first + (chunk or len(ids))]
             self._run(part)
-            rows.append(self._decoder.model.logits(state.hidden[first : first + len(part)]).numpy())
+            rows.append(self._decoder.logits(len(part)))
             state.tokens += part
             state.keep(len(part))
         return np.concatenate(rows)
@@ -115,8 +116,9 @@ class Engine:
         self.controls.begin()
         reused = state.begin(ids)
         self._run(ids[reused:])
+        state.main_rows = len(ids) - 1
+        last = decoder.logits(1)[0]
         state.prefilled()
-        last = decoder.model.logits(state.hidden[state.main_rows - 1 : state.main_rows]).numpy()[0]
         state.tokens.append(_GREEDY.pick(last, len(ids)))
         drafter = MtpDrafter(decoder.mtp, _GREEDY, Acceptance.COUPLED, frozenset(), decoder.check)
         drafts = drafter.draft(state, depth).drafts
@@ -136,9 +138,15 @@ class Engine:
         detokenizer = self.tokenizer.detokenizer() if self.tokenizer else None
         return Reply(self._decoder, options, detokenizer).events(ids)
 
+    @property
+    def reading_seconds(self) -> float:
+        """How long at least one read was outstanding, since the engine was loaded."""
+        return self.home.reading_seconds
+
     def close(self) -> None:
-        """End a reply under way. The memory goes when the engine does."""
+        """End a reply under way and all reading, and remember the hot experts; memory goes later."""
         self.controls.cancel()
+        self.home.close()
 
     def __enter__(self) -> Self:
         return self
@@ -170,23 +178,32 @@ class Engine:
 def load(
     path: str | Path,
     *,
+    ram: str | int | None = None,
     context: int | None = None,
     threads: int | None = None,
+    disk_limit: str | float | None = None,
+    readers: int | None = None,
+    direct: bool | None = None,
     progress: Progress | None = None,
     kernels: Kernels | None = None,
 ) -> Engine:
-    """Open a checkpoint folder and read its weights into memory.
+    """Open a checkpoint folder, or the embedded "demo", plan its memory and read what is to stay there.
 
-    `context` tokens of cache are reserved (4096, or what the model was made for); `threads` is all usable
-    cores unless given; `progress(bytes_done, bytes_in_all, file)` is called as weights arrive. `kernels`
-    replaces the CPU's, for tests. Raises CheckpointError, UsageError or MemoryBudgetError.
+    `ram` bounds weights, caches and everything else of the engine: "12GB", "50%" or bytes; 60 % of what is
+    available unless given (the demo's own default makes it stream). `context` tokens of cache are reserved
+    (4096, or what the model was made for); `threads` is all usable cores unless given, and at most that many.
+    `disk_limit` ("200MB/s") makes the drive slower than it is; `readers` threads read, past the page cache if
+    `direct`: both are measured unless given. `progress(bytes_done, bytes_in_all, file)` is called as weights
+    arrive. `kernels` replaces the CPU's, for tests. Raises CheckpointError, UsageError or MemoryBudgetError.
     """
-    folder = Path(path)
+    folder = resolve(path)
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be 1 or more, not {threads}.")
-    with open_checkpoint(folder) as checkpoint:
+    settings = Settings.checked(default_ram(path) if ram is None else ram, disk_limit, readers, direct)
+    checkpoint = open_checkpoint(folder)
+    try:
         config = ModelConfig.from_json(checkpoint.config, folder / "config.json")
-        length = _context(config, context)
+        length = context_tokens(context, config.max_position_embeddings)
         found = audit(checkpoint, config)
         tokenizer = Tokenizer.load(folder) if (folder / "tokenizer.json").exists() else None
         template = ChatTemplate.load(folder, tokenizer.special_tokens if tokenizer else None)
@@ -196,28 +213,14 @@ def load(
             own = CpuKernels(threads)
             own.warm_up()
             kernels, warnings = own, [*warnings, *([own.warning] if own.warning else [])]
-        shared = {found.head, "model.embed_tokens.weight"}
-        names = {
-            tensor.name
-            for tensor in expected(config)
-            if tensor.shared_with is None and (found.has_mtp or not tensor.mtp)
-        } | shared
-        weights = ResidentWeights(
-            checkpoint, names, kernels, progress, SequenceState.bytes_for(config, length, found.has_mtp)
+        home = Home(checkpoint, config, found, kernels, length, settings, progress)
+    except BaseException:
+        checkpoint.close()
+        raise
+    if home.nan_bytes:
+        warnings.append(
+            f"{home.nan_bytes:,} FP8 weights of {folder} are NaN: the checkpoint is damaged, "
+            f"download it again."
         )
-        if weights.nan_bytes:
-            warnings.append(
-                f"{weights.nan_bytes:,} FP8 weights of {folder} are NaN: the checkpoint is damaged, "
-                f"download it again."
-            )
-        model, mtp = assemble(config, found, weights, kernels, length)
-    return Engine(config, model, mtp, length, tokenizer, template, generation, tuple(warnings))
-
-
-def _context(config: ModelConfig, wanted: int | None) -> int:
-    most = config.max_position_embeddings
-    if wanted is None:
-        return min(DEFAULT_CONTEXT, most)
-    if not 2 <= wanted <= most:
-        raise UsageError(f"context must be from 2 to {most:,}, what this model was made for, not {wanted:,}.")
-    return wanted
+    model, mtp = assemble(config, found.has_mtp, home.weights, kernels, length)
+    return Engine(config, model, mtp, length, tokenizer, template, generation, tuple(warnings), home)

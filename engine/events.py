@@ -133,6 +133,18 @@ class Prefilled:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """A round stands still for the disk; comes every second of that."""
+
+    round: int
+    layer: int
+    """Layers of the main model done."""
+    layers: int
+    seconds: float
+    """So far, at one stretch."""
+
+
+@dataclass(frozen=True, slots=True)
 class Drafted:
     """A round has drafted and is about to verify."""
 
@@ -178,4 +190,4 @@ class Finished:
     """One sentence, for FinishReason.ERROR."""
 
 
-Event: TypeAlias = Header | Prefilling | Prefilled | Drafted | Verified | Finished
+Event: TypeAlias = Header | Prefilling | Prefilled | Waiting | Drafted | Verified | Finished

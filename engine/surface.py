@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from engine.options import GenerateOptions, Mode
@@ -70,23 +71,39 @@ def reply_options(engine: EngineSurface, values: Mapping[str, object]) -> Genera
     return engine.generation.options({"mode": mode, **values})
 
 
+@dataclass(frozen=True, slots=True)
+class LoadSettings:
+    """What a user may say about how a checkpoint is loaded; None leaves it to `engine.load`."""
+
+    ram: str | None = None
+    context: int | None = None
+    threads: int | None = None
+    disk_limit: str | None = None
+    readers: int | None = None
+    direct: bool | None = None
+
+
 class Load(Protocol):
-    """`engine.load`."""
+    """`engine.load`, with its settings in one."""
 
     def __call__(
-        self,
-        path: str,
-        *,
-        context: int | None,
-        threads: int | None,
-        progress: Callable[[int, int, str], None],
+        self, path: str, settings: LoadSettings, progress: Callable[[int, int, str], None]
     ) -> EngineSurface: ...
 
 
 def load_engine(
-    path: str, *, context: int | None, threads: int | None, progress: Callable[[int, int, str], None]
+    path: str, settings: LoadSettings, progress: Callable[[int, int, str], None]
 ) -> EngineSurface:
     """Load with the real engine, imported only now: nobody waits for torch before its work begins."""
     import engine
 
-    return engine.load(path, context=context, threads=threads, progress=progress)
+    return engine.load(
+        path,
+        ram=settings.ram,
+        context=settings.context,
+        threads=settings.threads,
+        disk_limit=settings.disk_limit,
+        readers=settings.readers,
+        direct=settings.direct,
+        progress=progress,
+    )

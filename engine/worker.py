@@ -1,6 +1,6 @@
 """The engine as a child process: `python -m engine.worker`, JSON lines in and out.
 
-    {"command":"load","path":"…","context":4096}         {"event":"loading",…} … {"event":"loaded",…}
+    {"command":"load","path":"…","ram":"12GB"}           {"event":"loading",…} … {"event":"loaded",…}
     {"command":"generate","messages":[…],"options":{…}}  {"event":"header",…} … {"event":"finished",…}
     {"command":"measure","ids":[…],"depths":[0,1,2]}     the same for each depth, every line with
                                                          "lane":depth, then {"event":"measured",…}
@@ -8,8 +8,10 @@
                                                          other options from the next reply
     {"command":"cancel"}, "pause" ("on":false goes on), "step", "quit"
 
-Instead of messages, generate and measure take "prompt" (raw text) or "ids". A command that cannot be carried
-out is answered by {"event":"error","command":…,"message":…}, a reply that fails by its finished event.
+Without a path, load opens the embedded demo; it also takes context, threads, disk_limit ("200MB/s"), readers
+and direct. Instead of messages, generate and measure take "prompt" (raw text) or "ids". A command that cannot
+be carried out is answered by {"event":"error","command":…,"message":…}, a reply that fails by its finished
+event.
 
 The main thread alone runs the engine (kernels want one caller), one job after another as they were asked
 for; a second thread listens, so that set and cancel act at once. The end of the input ends the process
@@ -26,6 +28,7 @@ import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from engine.demo.place import DEMO
 from engine.errors import UsageError
 from engine.events import SCHEMA_VERSION
 from engine.kernels.passive import wait_passively
@@ -96,7 +99,7 @@ class Worker:
                     self._session.cancel()
                 case "pause":
                     controls = self._session.engine.controls
-                    (controls.pause if command.flag("on", True) else controls.resume)()
+                    (controls.resume if command.flag("on") is False else controls.pause)()
                 case "step":
                     self._session.engine.controls.step()
         except Exception as error:
@@ -104,11 +107,10 @@ class Worker:
         return name != "quit"
 
     def _load(self, command: Command) -> None:
-        path = command.text("path")
-        if not path:
-            raise UsageError("load needs a path.")
-        context, threads = command.count("context"), command.count("threads")
-        self._ask("load", lambda _job: self._session.open(path, context, threads))
+        path, settings = command.text("path"), command.load_settings()
+        if path == "":
+            raise UsageError("path must be a checkpoint's folder, and left out for the demo.")
+        self._ask("load", lambda _job: self._session.open(path or DEMO, settings))
 
     def _generate(self, command: Command) -> None:
         prompt, values = command.prompt(), command.options()

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from engine.errors import UsageError
 from engine.options import MAX_DEPTH
+from engine.surface import LoadSettings
 from engine.text.prompt import Prompt
 from engine.text.template import Message
 
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "load": ("path", "context", "threads"),
+    "load": ("path", "ram", "context", "threads", "disk_limit", "readers", "direct"),
     "generate": ("messages", "prompt", "ids", "options"),
     "measure": ("messages", "prompt", "ids", "options", "depths", "max_tokens"),
     "set": (),  # any option, and pace
@@ -90,11 +91,22 @@ class Command:
             return value
         raise UsageError(f"{key} must be a whole number of at least 1, not {value!r}.")
 
-    def flag(self, key: str, default: bool) -> bool:
-        value = self.values.get(key, default)
-        if isinstance(value, bool):
+    def flag(self, key: str) -> bool | None:
+        value = self.values.get(key)
+        if value is None or isinstance(value, bool):
             return value
         raise UsageError(f"{key} must be true or false, not {value!r}.")
+
+    def load_settings(self) -> LoadSettings:
+        """Return how to load; what amounts and speeds say is checked by whoever loads."""
+        return LoadSettings(
+            ram=self.text("ram"),
+            context=self.count("context"),
+            threads=self.count("threads"),
+            disk_limit=self.text("disk_limit"),
+            readers=self.count("readers"),
+            direct=self.flag("direct"),
+        )
 
 
 def _nearest(name: object, known: list[str]) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from engine.events import Event
-    from engine.surface import EngineSurface, Load
+    from engine.surface import EngineSurface, Load, LoadSettings
     from engine.text.prompt import Prompt
 
 PROGRESS_SECONDS = 0.1
@@ -100,7 +100,7 @@ class Session:
             for job in self._jobs:
                 job.changed.update(live)
 
-    def open(self, path: str, context: int | None, threads: int | None) -> None:
+    def open(self, path: str, settings: LoadSettings) -> None:
         """Load a checkpoint in place of the one there is."""
         self.close()  # first, since memory may not hold both
         reported = 0.0
@@ -113,7 +113,7 @@ class Session:
                 line = {"what": what, "done_bytes": done_bytes, "total_bytes": total_bytes}
                 self._send({"event": "loading", **line})
 
-        engine = self._load(path, context=context, threads=threads, progress=progress)
+        engine = self._load(path, settings, progress)
         refused = None
         with self._lock:
             self._engine, self._model = engine, Path(path).name or path

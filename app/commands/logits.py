@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.commands.terminal import StatusLine
 from engine.errors import UsageError
+from engine.surface import LoadSettings
 
 if TYPE_CHECKING:
     from engine.surface import Load
@@ -21,6 +22,7 @@ class LogitsArguments:
     model: str
     ids: tuple[int, ...]
     out: str
+    ram: str | None
     threads: int | None
 
 
@@ -31,12 +33,10 @@ def logits(arguments: LogitsArguments, load: Load) -> int:
         raise UsageError(f"{out} cannot be written: give the name of a file in a folder that exists.")
     status = StatusLine(sys.stderr)
     try:
-        engine = load(
-            arguments.model,
-            context=max(2, len(arguments.ids)),
-            threads=arguments.threads,
-            progress=status.loading,
+        settings = LoadSettings(
+            ram=arguments.ram, context=max(2, len(arguments.ids)), threads=arguments.threads
         )
+        engine = load(arguments.model, settings, status.loading)
     finally:
         status.clear()
     try:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 class Output(Protocol):
     """Takes a reply's events, the header first."""
 
+    @property
+    def in_line(self) -> bool:
+        """Whether the last line that was written is to be continued."""
+
     def take(self, event: Event) -> None: ...
     def end(self) -> None: ...
 
@@ -33,13 +37,17 @@ class TextOutput:
         self._terminal = stream.isatty()
         self._last = "\n"
 
+    @property
+    def in_line(self) -> bool:
+        return not self._last.endswith("\n")
+
     def take(self, event: Event) -> None:
         if isinstance(event, Verified):
             text = "".join(token.text for token in event.tokens)
             self._write(harmless(text) if self._terminal else text)
 
     def end(self) -> None:
-        if not self._last.endswith("\n"):
+        if self.in_line:
             self._write("\n")
 
     def _write(self, text: str) -> None:
@@ -55,6 +63,10 @@ class IdsOutput:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._any = False
+
+    @property
+    def in_line(self) -> bool:
+        return self._any
 
     def take(self, event: Event) -> None:
         if isinstance(event, Verified):
@@ -74,6 +86,10 @@ class JsonOutput:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+
+    @property
+    def in_line(self) -> bool:
+        return False
 
     def take(self, event: Event) -> None:
         self._stream.write(json.dumps(to_json(event), allow_nan=False) + "\n")

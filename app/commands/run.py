@@ -15,7 +15,8 @@ from app.commands.output import IdsOutput, JsonOutput, TextOutput
 from app.commands.terminal import StatusLine, harmless
 from engine.decoding.counters import Counters
 from engine.errors import UsageError
-from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling, Verified
+from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling, Verified, Waiting
+from engine.offload.sizes import parse_speed, shown_bytes
 from engine.options import GenerateOptions
 from engine.surface import reply_options
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from app.commands.output import Output
-    from engine.surface import ControlsSurface, EngineSurface, Load
+    from engine.events import Event
+    from engine.surface import ControlsSurface, EngineSurface, Load, LoadSettings
     from engine.text.prompt import Prompt
 
 INTERRUPTED = 130
@@ -41,8 +43,7 @@ class RunArguments:
     system: str | None
     raw: bool
     json: bool
-    context: int | None
-    threads: int | None
+    settings: LoadSettings
     options: Mapping[str, object]
     """The options of GenerateOptions that were given; the checkpoint's defaults hold for the others."""
 
@@ -53,9 +54,7 @@ def run(arguments: RunArguments, load: Load) -> int:
     prompt = _prompt(arguments)
     status = StatusLine(sys.stderr)
     try:
-        engine = load(
-            arguments.model, context=arguments.context, threads=arguments.threads, progress=status.loading
-        )
+        engine = load(arguments.model, arguments.settings, status.loading)
     finally:
         status.clear()
     try:
@@ -78,22 +77,29 @@ def _reply(engine: EngineSurface, arguments: RunArguments, prompt: Prompt, statu
     output.take(Header(Path(arguments.model).name or arguments.model, options))
     counters, prefilled, finished = Counters(), None, None
     with _interrupt_cancels(engine.controls):
-        for event in engine.generate(ids, options):
-            if isinstance(event, Prefilling):
-                status.show(f"reading the prompt, layer {event.layer} of {event.layers}")
-            else:
-                status.clear()
-            output.take(event)
-            if isinstance(event, Verified):
-                counters.observe(event)
-            elif isinstance(event, Prefilled):
-                prefilled = event
-            elif isinstance(event, Finished):
-                finished = event
-    output.end()
+        try:
+            for event in engine.generate(ids, options):
+                news = _news(event)
+                if news is None or arguments.json:
+                    status.clear()
+                output.take(event)
+                if news is not None:
+                    status.show(news, below=output.in_line and sys.stdout.isatty())
+                if isinstance(event, Verified):
+                    counters.observe(event)
+                elif isinstance(event, Prefilled):
+                    prefilled = event
+                elif isinstance(event, Finished):
+                    finished = event
+        finally:
+            status.clear()
+            output.end()
     if finished is None:
         raise RuntimeError("the engine ended a reply without a finished event")
     _say(summary(prefilled, finished, counters))
+    moved = disk_summary(counters, arguments.settings.disk_limit)
+    if moved:
+        _say(moved)
     if finished.reason is FinishReason.CONTEXT:
         _say(f"The context of {engine.context:,} tokens is full; --context takes more.")
     if finished.reason is FinishReason.ERROR:
@@ -119,6 +125,41 @@ def summary(prefilled: Prefilled | None, finished: Finished, counters: Counters)
     if counters.mean_length is not None:
         parts.append(f"{counters.mean_length:.2f} tokens a round")
     return " · ".join(parts)
+
+
+def disk_summary(counters: Counters, disk_limit: str | None) -> str:
+    """Return what moving weights cost in one line, empty where everything was in RAM."""
+    figures = []
+    if counters.hit_rate is not None and counters.loads_per_token is not None:
+        figures.append(f"{counters.hit_rate:.0%} in memory")
+        figures.append(f"{counters.loads_per_token:.1f} loads a token")
+    if counters.bytes_read and counters.bytes_per_token is not None:
+        figures.append(f"{_short_bytes(counters.bytes_per_token)} a token")
+    if figures and counters.wait_share is not None:
+        figures.append(f"{counters.wait_share:.0%} of the time waiting")
+    parts = []
+    if figures:
+        parts.append(f"{'experts' if counters.expert_uses else 'weights from disk'}: {', '.join(figures)}")
+    if disk_limit is not None:
+        speed, unit = shown_bytes(parse_speed(disk_limit)).split()
+        parts.append(f"drive held to {float(speed):g} {unit}/s (emulated)")
+    return " · ".join(parts)
+
+
+def _news(event: Event) -> str | None:
+    """What the status line says of an event; None for those that end what it said."""
+    if isinstance(event, Prefilling):
+        read = f", {_short_bytes(event.bytes_read)} read" if event.bytes_read else ""
+        return f"reading the prompt, layer {event.layer} of {event.layers}{read}"
+    if isinstance(event, Waiting):  # the layer after those done is the one that waits
+        return f"waiting for the disk, {event.seconds:.0f} s (layer {event.layer + 1} of {event.layers})"
+    return None
+
+
+def _short_bytes(count: float) -> str:
+    """An amount in two digits or more."""
+    number, unit = shown_bytes(count).split()
+    return f"{float(number):.{0 if float(number) >= 10 or unit == 'B' else 1}f} {unit}"
 
 
 def _prompt(arguments: RunArguments) -> Prompt:

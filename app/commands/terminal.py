@@ -19,6 +19,12 @@ _HARMLESS = {
 }
 
 
+# Below the line that the cursor is in, which other text is in: index (ESC D) makes room at the bottom of the
+# screen without changing the column, ESC 7 and ESC 8 remember the place and go back to it.
+_GO_BELOW = "\x1bD\x1b[A\x1b7\x1b[B"
+_GO_BACK = "\x1b8"
+
+
 def harmless(text: str) -> str:
     """Return the text with every control character made visible, so that a terminal obeys none."""
     return text.translate(_HARMLESS)
@@ -30,23 +36,28 @@ class StatusLine:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._terminal = stream.isatty()
-        self._shown = False
+        self._shown = self._below = False
         self._reported = 0.0
 
-    def show(self, text: str) -> None:
-        """Replace the line, at most ten times a second."""
+    def show(self, text: str, *, below: bool = False) -> None:
+        """Replace the line, at most ten times a second.
+
+        With `below` it stands under the line that the cursor is in, which stays as it is.
+        """
         now = time.monotonic()
         if self._terminal and now - self._reported >= PROGRESS_SECONDS:
             self._reported = now
-            self._shown = True
+            if not self._shown:
+                self._shown, self._below = True, below
+                self._stream.write(_GO_BELOW if below else "")
             self._stream.write(f"\r\x1b[K{harmless(text)}")
             self._stream.flush()
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Take the line away, and put the cursor where it was."""
         if self._shown:
             self._shown = False
-            self._stream.write("\r\x1b[K")
+            self._stream.write(f"\r\x1b[K{_GO_BACK if self._below else ''}")
             self._stream.flush()
 
     def loading(self, done_bytes: int, total_bytes: int, what: str) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Linux cuts a read at 2 GiB - 4 KiB, macOS refuses one above 2 GiB - 1.
 _MAX_READ_BYTES = 1 << 30
+_O_DIRECT = getattr(os, "O_DIRECT", 0)
+"""0 where the system has none: pages then come through its cache."""
 
 
 class ByteSource(Protocol):
@@ -35,6 +37,12 @@ class ByteSource(Protocol):
         Raises CheckpointError, naming the file, where it ends early or fails.
         """
 
+    def read_pages(self, file: Path, offset: int, pages: memoryview, needed: int) -> None:
+        """As `read_into`, of whole pages to page-aligned memory, past any cache of the system's.
+
+        The file may end within the pages, but not before the first `needed` bytes of them.
+        """
+
     def close(self) -> None:
         """Let go of everything that is open; no read may be under way."""
 
@@ -44,6 +52,7 @@ class FileSource:
 
     def __init__(self) -> None:
         self._descriptors: dict[Path, int] = {}
+        self._direct: dict[Path, int] = {}
         self._lock = threading.Lock()
         self._closed = False
 
@@ -54,23 +63,30 @@ class FileSource:
     def size(self, file: Path) -> int:
         """Length in bytes, now. Raises CheckpointError where the file is missing or no regular file."""
         try:
-            return os.fstat(self._descriptor(file)).st_size
+            return os.fstat(self._descriptor(self._descriptors, file)).st_size
         except OSError as error:
             raise _failed(file, error) from error
 
     def read_into(self, file: Path, offset: int, buffer: memoryview) -> None:
         """Fill the whole buffer from `offset` on, over as many reads as it takes."""
-        descriptor = self._descriptor(file)
-        target = buffer.cast("B")
+        descriptor = self._descriptor(self._descriptors, file)
+        self._fill(descriptor, file, offset, buffer.cast("B"), buffer.nbytes)
+
+    def read_pages(self, file: Path, offset: int, pages: memoryview, needed: int) -> None:
+        """See `ByteSource`; by O_DIRECT. Raises CheckpointError where the file system has no such thing."""
+        descriptor = self._descriptor(self._direct, file, _O_DIRECT)
+        self._fill(descriptor, file, offset, pages.cast("B"), needed)
+
+    def _fill(self, descriptor: int, file: Path, offset: int, target: memoryview, needed: int) -> None:
         done = 0
-        while done < len(target):
+        while done < needed:
             try:
                 count = _read(descriptor, target[done : done + _MAX_READ_BYTES], offset + done, self._lock)
             except (OSError, OverflowError) as error:
                 raise _failed(file, error) from error
             if count == 0:
                 raise CheckpointError(
-                    f"{shown(file)} ended at byte {offset + done:,} while {len(target) - done:,} more were "
+                    f"{shown(file)} ended at byte {offset + done:,} while {needed - done:,} more were "
                     f"needed: it was cut or replaced while in use. Download it again and restart."
                 )
             done += count
@@ -79,25 +95,26 @@ class FileSource:
         """Close every descriptor. Reads after it raise CheckpointError."""
         with self._lock:
             self._closed = True
-            for descriptor in self._descriptors.values():
+            for descriptor in (*self._descriptors.values(), *self._direct.values()):
                 os.close(descriptor)
             self._descriptors.clear()
+            self._direct.clear()
 
-    def _descriptor(self, file: Path) -> int:
-        descriptor = self._descriptors.get(file)
+    def _descriptor(self, opened: dict[Path, int], file: Path, extra_flags: int = 0) -> int:
+        descriptor = opened.get(file)
         if descriptor is not None:
             return descriptor
         with self._lock:
             if self._closed:
                 raise CheckpointError(f"{shown(file)} cannot be read: its checkpoint has been closed.")
-            if file not in self._descriptors:
-                self._descriptors[file] = _open(file)
-            return self._descriptors[file]
+            if file not in opened:
+                opened[file] = _open(file, extra_flags)
+            return opened[file]
 
 
-def _open(file: Path) -> int:
+def _open(file: Path, extra_flags: int) -> int:
     # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever. O_BINARY is Windows'.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | extra_flags
     try:
         descriptor = os.open(file, flags)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL or a lone surrogate

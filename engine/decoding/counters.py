@@ -3,6 +3,12 @@
 Definitions, those of vLLM's metrics: acceptance = accepted / drafted; at position k = rounds in which the
 k-th draft was accepted / rounds that drafted one; mean length = 1 + accepted / rounds, the tokens a round
 yields. Round 0 (the first token, which prefill decides) is outside every rate.
+
+Where weights move: hit rate = expert hits / expert uses, a use being one expert in one pass of one layer,
+however many tokens want it, and a hit one that was in memory or already on its way; loads and bytes a token =
+expert loads, and all bytes read, over the tokens of the rounds. Waiting is part of drafting, verifying and
+catching up, wherever the model stood still for a read, so waiting share = waiting / (seconds of all three);
+reads that overlap with computing are not in it.
 """
 
 from __future__ import annotations
@@ -26,8 +32,13 @@ class Counters:
         """Drafting and verifying; catching the MTP cache up is not in it."""
         self.catchup_seconds = 0.0
         self.wait_seconds = 0.0
+        """Standing still for reads; part of `seconds` and `catchup_seconds`."""
         self.bytes_read = 0
+        self.expert_uses = 0
+        self.expert_hits = 0
         self.expert_loads = 0
+        self.prefetch_used = 0
+        self.prefetch_wasted = 0
         self._drafted_at: list[int] = []
         self._accepted_at: list[int] = []
 
@@ -44,7 +55,11 @@ class Counters:
         self.catchup_seconds += event.catchup_seconds
         self.wait_seconds += event.wait_seconds
         self.bytes_read += event.bytes_read
+        self.expert_uses += event.expert_uses
+        self.expert_hits += event.expert_hits
         self.expert_loads += event.expert_loads
+        self.prefetch_used += event.prefetch_used
+        self.prefetch_wasted += event.prefetch_wasted
         missing = drafted - len(self._drafted_at)
         self._drafted_at += [0] * missing
         self._accepted_at += [0] * missing
@@ -71,3 +86,24 @@ class Counters:
     def tokens_per_second(self) -> float | None:
         """Tokens of counted rounds over their seconds, or None before the first round."""
         return self.tokens / self.seconds if self.seconds else None
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Expert hits / uses, or None where no expert moves."""
+        return self.expert_hits / self.expert_uses if self.expert_uses else None
+
+    @property
+    def loads_per_token(self) -> float | None:
+        """Experts whose read began only when they were needed, a token; None before the first token."""
+        return self.expert_loads / self.tokens if self.tokens else None
+
+    @property
+    def bytes_per_token(self) -> float | None:
+        """Bytes read from disk, guesses included, a token; None before the first token."""
+        return self.bytes_read / self.tokens if self.tokens else None
+
+    @property
+    def wait_share(self) -> float | None:
+        """Waiting over the time of drafting, verifying and catching up; None before any."""
+        seconds = self.seconds + self.catchup_seconds
+        return self.wait_seconds / seconds if seconds else None

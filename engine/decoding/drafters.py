@@ -13,7 +13,9 @@ from engine.decoding.noise import Stream
 from engine.options import Acceptance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
 
     from engine.decoding.sampling import Sampler
     from engine.decoding.sequence import SequenceState
@@ -51,7 +53,7 @@ class MtpDrafter:
     accept: Acceptance
     stop_ids: frozenset[int]
     before_pass: Callable[[], None]
-    """Called before each pass of the layer; what it raises ends the drafting."""
+    """Called before each pass of the layer, and while one waits; what it raises ends the drafting."""
 
     def draft(self, state: SequenceState, depth: int) -> Drafts:
         """See the class. Feeds `state.mtp_rows` up to `state.main_rows`."""
@@ -66,22 +68,25 @@ class MtpDrafter:
         self.before_pass()
         if begin < fresh:
             began = time.perf_counter()
-            self.mtp.forward(state.tokens[begin + 1 : fresh + 1], state.hidden[begin:fresh], begin, cache)
+            self._run(state.tokens[begin + 1 : fresh + 1], state.hidden[begin:fresh], begin, cache)
             state.mtp_rows = begin = fresh
             catchup_seconds = time.perf_counter() - began
             self.before_pass()
-        rows = self.mtp.forward(state.tokens[begin + 1 : end + 1], state.hidden[begin:end], begin, cache)
+        rows = self._run(state.tokens[begin + 1 : end + 1], state.hidden[begin:end], begin, cache)
         state.mtp_rows = end
         last = rows[-1:]
         stream = Stream.DRAFT if self.accept is Acceptance.REJECTION else Stream.PICK
         drafts: list[Draft] = []
         while True:
-            logits = self.mtp.logits(last)[0].numpy()
+            logits = self.mtp.logits(last, self.before_pass)[0].numpy()
             drafts.append(Draft(self.sampler.pick(logits, end + 1 + len(drafts), stream), logits))
             if len(drafts) == depth or drafts[-1].id in self.stop_ids:
                 return Drafts(tuple(drafts), catchup_seconds)
             self.before_pass()
-            last = self.mtp.forward([drafts[-1].id], last, end - 1 + len(drafts), cache)
+            last = self._run([drafts[-1].id], last, end - 1 + len(drafts), cache)
+
+    def _run(self, next_ids: Sequence[int], hidden: Tensor, start: int, cache: Tensor) -> Tensor:
+        return self.mtp.forward(next_ids, hidden, start, cache, self.before_pass)
 
 
 LONGEST_SUFFIX = 16

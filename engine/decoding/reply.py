@@ -16,7 +16,7 @@ from engine.decoding.drafters import Drafts, MtpDrafter, NgramDrafter
 from engine.decoding.report import Reporter, RouteRecord
 from engine.decoding.sampling import Sampler
 from engine.errors import DraftscopeError
-from engine.events import Drafted, Finished, FinishReason, Prefilled, Prefilling, Verified
+from engine.events import Drafted, Finished, FinishReason, Prefilled, Prefilling, Verified, Waiting
 from engine.options import Acceptance, Mode
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from engine.events import Event
     from engine.model.mtp import MtpModule
     from engine.model.transformer import Transformer
+    from engine.offload.traffic import Traffic, TrafficSource
     from engine.options import GenerateOptions
     from engine.text.detokenizer import Detokenizer
 
@@ -37,12 +38,14 @@ if TYPE_CHECKING:
 
 PROGRESS_SECONDS = 0.25
 """How often prefill says where it is, where layers are quicker than that."""
+WAITING_SECONDS = 1.0
+"""How long a round stands still for the disk before it says so, and how often then."""
 
 _NOTHING = Drafts((), 0.0)
 
 
 class Cancelled(Exception):  # noqa: N818  it is no error
-    """A pass was given up between two layers."""
+    """A pass was given up between two layers, or while it waited for weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,14 @@ class Decoder:
     state: SequenceState
     controls: Controls
     eos_ids: tuple[int, ...]
+    weights: TrafficSource
+    """Whose reads a round's figures are about."""
 
     def run(self, ids: Sequence[int], routes: RouteRecord | None = None) -> Iterator[int]:
         """Run tokens behind the main rows; yields layers done. Raises Cancelled between layers.
 
-        Their states are in `state.hidden` afterwards; making the rows count is the caller's.
+        The same number again says that the next layer is waiting for weights. Their states are in
+        `state.hidden` afterwards; making the rows count is the caller's.
         """
         state = self.state
         hidden = state.hidden[state.main_rows : state.main_rows + len(ids)]
@@ -67,6 +73,11 @@ class Decoder:
             yield done
             if done < len(self.model.layers):
                 self.check()
+
+    def logits(self, rows: int) -> Rows:
+        """The main model's logits for the last pass's first rows, [rows, vocab]. Raises Cancelled."""
+        first = self.state.main_rows
+        return self.model.logits(self.state.hidden[first : first + rows], self.check).numpy()
 
     def check(self) -> None:
         """Raise Cancelled if the reply is to end."""
@@ -87,6 +98,8 @@ class Reply:
         self._report = Reporter(detokenizer, options.stop_strings, options.detail)
         self._emitted = 0
         self._seconds = 0.0
+        self._away = 0.0
+        """Seconds of the round that whoever takes the events spent on one."""
         self._reason: FinishReason | None = None
         self._drafters: dict[Mode, Drafter] = {Mode.NGRAM: NgramDrafter(self._stop_ids)}
         if decoder.mtp is not None:
@@ -110,44 +123,55 @@ class Reply:
         except Cancelled:
             self._reason = FinishReason.CANCELLED
         except DraftscopeError as error:
-            self._reason, message = FinishReason.ERROR, str(error)
+            self._reason, message = FinishReason.ERROR, f"{error}{self._kept()}"
         yield Finished(self._reason or FinishReason.ERROR, self._emitted, self._seconds, message)
+
+    def _kept(self) -> str:
+        """What an error leaves, as a sentence."""
+        if self._emitted == 0:
+            return ""
+        tokens = "token is" if self._emitted == 1 else f"{self._emitted:,} tokens are"
+        return f" The reply's {tokens} kept."
 
     def _prefill(self, prompt: Sequence[int]) -> Iterator[Event]:
         decoder, state = self._decoder, self._decoder.state
         began = reported = time.perf_counter()
+        before = decoder.weights.traffic()
         reused = state.begin(prompt)
         ids, layers = prompt[reused:], len(decoder.model.layers)
         for layer in decoder.run(ids):
             now = time.perf_counter()
             if now - reported >= PROGRESS_SECONDS and layer < layers:
                 reported = now
-                yield Prefilling(layer, layers, len(ids), 0, now - began)
+                bytes_read = decoder.weights.traffic().bytes_read - before.bytes_read
+                yield Prefilling(layer, layers, len(ids), bytes_read, now - began)
+        state.main_rows = len(prompt) - 1
+        row = decoder.logits(1)
         state.prefilled()
-        row = decoder.model.logits(state.hidden[state.main_rows - 1 : state.main_rows]).numpy()
         first = self._sampler.pick(row[0], len(prompt))
         self._seconds = time.perf_counter() - began
         yield Prefilled(len(prompt), reused, self._seconds)
-        yield self._emit(0, Mode.ORDINARY, _NOTHING, 0, first, row, None, 0.0, 0.0)
+        moved = decoder.weights.traffic() - before
+        yield self._emit(0, Mode.ORDINARY, _NOTHING, 0, first, row, None, 0.0, 0.0, moved)
 
     def _round(self, number: int) -> Iterator[Event]:
         decoder, state, options = self._decoder, self._decoder.state, self._options
         began = time.perf_counter()
+        before = decoder.weights.traffic()
         mode, drafts = self._draft()
         drafted = time.perf_counter()
         if drafts.drafts:
             yield Drafted(number, self._report.drafted(drafts.drafts))
-        resumed = time.perf_counter()
+        resumed, self._away = time.perf_counter(), 0.0
         routes = RouteRecord() if options.detail else None
         ids = [state.tokens[-1], *(draft.id for draft in drafts.drafts)]
-        for _layer in decoder.run(ids, routes):
-            pass
-        rows = decoder.model.logits(state.hidden[state.main_rows : state.main_rows + len(ids)]).numpy()
+        yield from self._watch(number, decoder.run(ids, routes))
+        rows = decoder.logits(len(ids))
         judge = judge_by_rejection if options.accept is Acceptance.REJECTION else judge_by_picks
         verdict = judge(self._sampler, drafts.drafts, rows, len(state.tokens))
-        verified = time.perf_counter()
+        verify_seconds = time.perf_counter() - resumed - self._away
         draft_seconds = drafted - began - drafts.catchup_seconds
-        self._seconds += drafted - began + verified - resumed
+        self._seconds += drafted - began + verify_seconds
         yield self._emit(
             number,
             mode,
@@ -157,8 +181,22 @@ class Reply:
             rows,
             routes,
             draft_seconds,
-            verified - resumed,
+            verify_seconds,
+            decoder.weights.traffic() - before,
         )
+
+    def _watch(self, number: int, layers: Iterator[int]) -> Iterator[Event]:
+        """Run a pass, and say so where it stands still for the disk."""
+        moved = reported = time.perf_counter()
+        done = 0
+        for layer in layers:
+            now = time.perf_counter()
+            if layer > done:
+                done, moved, reported = layer, now, now
+            elif now - reported >= WAITING_SECONDS:
+                yield Waiting(number, layer, len(self._decoder.model.layers), now - moved)
+                reported = time.perf_counter()
+                self._away += reported - now
 
     def _draft(self) -> tuple[Mode, Drafts]:
         """What is in force now, cut to what is left of the reply and of the context."""
@@ -181,6 +219,7 @@ class Reply:
         routes: RouteRecord | None,
         draft_seconds: float,
         verify_seconds: float,
+        moved: Traffic,
     ) -> Verified:
         """Make a round's tokens text: all of them, or those up to the end of the reply."""
         state, options = self._decoder.state, self._options
@@ -212,6 +251,13 @@ class Reply:
                 draft_seconds,
                 verify_seconds,
                 drafts.catchup_seconds,
+                moved.wait_seconds,
+                moved.expert_uses,
+                moved.expert_hits,
+                moved.expert_loads,
+                moved.prefetch_used,
+                moved.prefetch_wasted,
+                moved.bytes_read,
             ),
             tokens,
             accepted,

@@ -1,1 +1,1 @@
-"""The embedded demo model: its corpus, tokenizer, training and export. Nothing outside it imports it."""
+"""The embedded demo model: its corpus, tokenizer, training and export. Only `place` is for others."""

@@ -17,8 +17,12 @@ class Measured:
     """Nats a token of the assistant's, chats of another seed."""
     acceptance: tuple[float, ...] = ()
     """Share of greedy drafts accepted, by position."""
+    acceptance_as_trained: tuple[float, ...] = ()
+    """The same with the weights before they were rounded to FP8."""
     mean_length: float | None = None
     """Tokens a round at that depth."""
+    memorised_share: float | None = None
+    """Of the replies' characters: in replies that training chats hold word for word."""
     skills: tuple[tuple[str, int, int], ...] = ()
     """Skill, right replies, asked."""
     countries: tuple[str, ...] = ()
@@ -55,6 +59,13 @@ def _figures(measured: Measured) -> list[tuple[str, str]]:
     if measured.acceptance:
         rates = " / ".join(f"{rate:.2f}" for rate in measured.acceptance)
         rows.append(("greedy drafts accepted, by position", rates))
+    if measured.acceptance_as_trained:
+        rates = " / ".join(f"{rate:.2f}" for rate in measured.acceptance_as_trained)
+        rows.append(("the same before rounding to FP8", rates))
+    if measured.memorised_share is not None:
+        rows.append(
+            ("text in replies that the training chats hold word for word", f"{measured.memorised_share:.0%}")
+        )
     if measured.mean_length is not None:
         depth = len(measured.acceptance)
         rows.append(

@@ -28,7 +28,6 @@ from engine.errors import DraftscopeError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.engine import Engine
 
 PASS = 0.85
 GRADED = (Skill.STORY, Skill.CAPITAL, Skill.SUM, Skill.NAME, Skill.REPEAT, Skill.UNKNOWN)
@@ -159,42 +158,22 @@ def _story_fault(reply: str) -> str | None:
     return f"it says {sentence!r} {times} times" if times >= 3 else None
 
 
-def _reply(engine: Engine, turns: Sequence[str]) -> tuple[str, bool]:
-    """Return the greedy reply to the last turn, and whether it ended by itself."""
-    from engine.events import Finished, FinishReason, Verified
-    from engine.surface import reply_options
-    from engine.text.prompt import Prompt
-    from engine.text.template import Message
-
-    options = reply_options(engine, {"temperature": 0.0, "max_tokens": MAX_TOKENS})
-    messages: list[Message] = []
-    text, ended = "", False
-    for turn in turns:
-        messages.append(Message("user", turn))
-        ids = Prompt(messages=tuple(messages)).encode(engine.tokenizer, engine.chat_template)
-        text, ended = "", False
-        for event in engine.generate(ids, options):
-            if isinstance(event, Verified):
-                text += "".join(token.text for token in event.tokens)
-            elif isinstance(event, Finished):
-                ended = event.reason is FinishReason.STOP
-        messages.append(Message("assistant", text))
-    return text, ended
-
-
 def _run(path: Path, model: str) -> int:
     import engine
+    from engine.demo.converse import converse
+    from engine.surface import reply_options
 
     cases = cases_from(path)
     asked, passed = Counter[Skill](), Counter[Skill]()
     with engine.load(model) as loaded:
+        options = reply_options(loaded, {"temperature": 0.0, "max_tokens": MAX_TOKENS})
         for case in cases:
-            reply, ended = _reply(loaded, case.turns)
-            fault = right(case, reply, ended)
+            reply = converse(loaded, case.turns, options)
+            fault = right(case, reply.text, reply.ended)
             asked[case.skill] += 1
             passed[case.skill] += fault is None
             if fault is not None:
-                print(f"{case.skill}: {' / '.join(case.turns)}\n    {reply!r}\n    {fault}")
+                print(f"{case.skill}: {' / '.join(case.turns)}\n    {reply.text!r}\n    {fault}")
     failed = False
     for skill in Skill:
         if asked[skill]:

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from engine import Finished, FinishReason, GenerateOptions, Mode, Verified, load
+from engine import GenerateOptions, Mode, load
 from engine.decoding.counters import Counters
 from engine.demo import judge
 from engine.demo.batches import LONGEST
+from engine.demo.converse import converse
 from engine.demo.corpus.chat import Skill
-from engine.text.prompt import chat_prompt
-from engine.text.template import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -70,17 +69,18 @@ def probe(
     right, asked = dict.fromkeys(SKILLS, 0), dict.fromkeys(SKILLS, 0)
     wrong: dict[Skill, str] = {}
     cases = [[(skill, case) for case in judge.heldout(skill, count, seed)] for skill in SKILLS]
+    options = GenerateOptions(max_tokens=REPLY_TOKENS, mode=Mode.MTP, depth=DEPTH)
     with load(folder, threads=threads) as engine:
         loss = heldout_loss(engine, heldout)
         for skill, case in (entry for row in zip_longest(*cases) for entry in row if entry is not None):
             if time.monotonic() - began > seconds:
                 break
-            text, ended = _reply(engine, case.turns, counters)
-            complaint = judge.right(case, text, ended)
+            reply = converse(engine, case.turns, options, counters)
+            complaint = judge.right(case, reply.text, reply.ended)
             asked[skill] += 1
             right[skill] += complaint is None
             if complaint is not None:
-                wrong.setdefault(skill, f"{skill}: {complaint}: {_one_line(text)}")
+                wrong.setdefault(skill, f"{skill}: {complaint}: {_one_line(reply.text)}")
     return Probed(
         loss,
         counters.acceptance_by_position,
@@ -102,29 +102,6 @@ def heldout_loss(engine: Engine, documents: Iterable[Document]) -> float:
         total += F.cross_entropy(logits[weights], targets[weights], reduction="sum").item()
         counted += int(weights.sum())
     return total / max(1, counted)
-
-
-def _reply(engine: Engine, turns: Sequence[str], counters: Counters) -> tuple[str, bool]:
-    """Ask the turns one after the other; the last reply, and whether it came to its end."""
-    assert engine.tokenizer is not None
-    assert engine.chat_template is not None
-    messages: list[Message] = []
-    text, ended = "", False
-    for turn in turns:
-        messages.append(Message("user", turn))
-        ids = chat_prompt(engine.tokenizer, engine.chat_template, messages)
-        if len(ids) >= engine.context:  # what an untrained model said in earlier turns need not end
-            return "", False
-        options = GenerateOptions(max_tokens=REPLY_TOKENS, mode=Mode.MTP, depth=DEPTH)
-        text, ended = "", False
-        for event in engine.generate(ids, options):
-            if isinstance(event, Verified):
-                counters.observe(event)
-                text += "".join(token.text for token in event.tokens)
-            elif isinstance(event, Finished):
-                ended = event.reason is FinishReason.STOP
-        messages.append(Message("assistant", text))
-    return text, ended
 
 
 def _one_line(text: str, most: int = 160) -> str:

@@ -87,7 +87,7 @@ class Kernels(Protocol):
         normalise: bool,
         factor: float,
     ) -> tuple[Tensor, Tensor]:
-        """The noaux_tc choice: expert ids [tokens, k] int64 and weights [tokens, k], by rank."""
+        """The noaux_tc choice: expert ids [tokens, k] int64, ascending, and weights [tokens, k]."""
 
     def group(self, ids: Tensor, experts: int) -> Uses:
         """[tokens, k] expert ids, sorted by expert."""
@@ -97,6 +97,12 @@ class Kernels(Protocol):
 
     def combine(self, outputs: Tensor, weights: Tensor) -> Tensor:
         """Weighted sum over ranks, ascending: [tokens * k, hidden] and [tokens, k] to [tokens, hidden]."""
+
+    def accumulate(self, outputs: Tensor, weights: Tensor, tokens: Tensor, sums: Tensor) -> None:
+        """`sums[token] += weight * output`, one use after the other: `combine` in portions.
+
+        outputs [uses, hidden], weights [uses], tokens [uses] int64, sums [tokens, hidden], at first zero.
+        """
 
     def feed_forward(self, x: Tensor, expert: Expert) -> Tensor:
         """One expert for every token."""

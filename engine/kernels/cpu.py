@@ -79,6 +79,7 @@ class CpuKernels:
         outputs = torch.empty(1, 4)
         self.run_experts(x, self.group(ids, 4), dict.fromkeys(range(4), net), outputs)
         self.combine(outputs, weights)
+        self.accumulate(outputs, weights[0], ids[0], torch.zeros(1, 4))
         cache, rotary = torch.zeros(1, 6), Rotary(torch.ones(1, 1), torch.zeros(1, 1))
         self.write_latents(torch.ones(1, 6), ones, 1.0, rotary, 0, cache)
         q = self.latent_queries(torch.ones(1, 1, 4), net.gate, 2, rotary, 0)
@@ -200,6 +201,9 @@ class CpuKernels:
         out = torch.empty(weights.shape[0], outputs.shape[1])
         elementwise.combine(outputs.numpy(), weights.numpy(), out.numpy())
         return out
+
+    def accumulate(self, outputs: Tensor, weights: Tensor, tokens: Tensor, sums: Tensor) -> None:
+        elementwise.accumulate(outputs.numpy(), weights.numpy(), tokens.numpy(), sums.numpy())
 
     def feed_forward(self, x: Tensor, expert: Expert) -> Tensor:
         tokens = x.shape[0]

@@ -135,8 +135,8 @@ def route(
 
     logits is [tokens, experts], bias [experts]; ids and weights are [tokens, k]. Scores are sigmoids; the
     choice is by score + bias, among the groups whose two best choices add up highest; the weights are the
-    scores without bias, divided by their sum (plus 1e-20) if `normalise`, times `factor`. Ranks go by
-    falling choice; ties, of groups and experts, to the lowest number.
+    scores without bias, divided by their sum (plus 1e-20) if `normalise`, times `factor`. Ties, of groups and
+    experts, go to the lowest number. A token's experts are ascending: the order in which they are summed.
     """
     experts, k = logits.shape[1], ids.shape[1]
     size = experts // groups
@@ -170,10 +170,15 @@ def route(
             for e in range(1, experts):
                 if choice[e] > choice[top]:
                     top = e
-            ids[token, rank] = top
-            weights[token, rank] = score[top]
             total += score[top]
             choice[top] = -np.inf
+            place = rank
+            while place > 0 and ids[token, place - 1] > top:
+                ids[token, place] = ids[token, place - 1]
+                place -= 1
+            ids[token, place] = top
+        for rank in range(k):
+            weights[token, rank] = score[ids[token, rank]]
         for rank in range(k):
             if normalise:
                 weights[token, rank] /= total + np.float32(1e-20)
@@ -211,17 +216,27 @@ def group_by_expert(
     return used
 
 
+@numba.njit(nogil=True)
+def _add_scaled(output: Floats, by: float, total: Floats) -> None:
+    for i in range(total.shape[0]):
+        total[i] += output[i] * by
+
+
 @numba.njit(nogil=True, cache=True)
 def combine(outputs: Floats, weights: Floats, out: Floats) -> None:
     """`out[token] = sum over ranks of weight * output`, ranks ascending; outputs is [tokens * k, size]."""
     k = weights.shape[1]
     for token in range(out.shape[0]):
-        for i in range(out.shape[1]):
-            out[token, i] = outputs[token * k, i] * weights[token, 0]
-        for rank in range(1, k):
-            by = weights[token, rank]
-            for i in range(out.shape[1]):
-                out[token, i] += outputs[token * k + rank, i] * by
+        out[token] = np.float32(0)
+        for rank in range(k):
+            _add_scaled(outputs[token * k + rank], weights[token, rank], out[token])
+
+
+@numba.njit(nogil=True, cache=True)
+def accumulate(outputs: Floats, weights: Floats, tokens: Integers, sums: Floats) -> None:
+    """`sums[tokens[i]] += weights[i] * outputs[i]` for each use i in turn."""
+    for i in range(tokens.shape[0]):
+        _add_scaled(outputs[i], weights[i], sums[tokens[i]])
 
 
 @numba.njit(nogil=True, cache=True)

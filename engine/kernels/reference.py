@@ -86,7 +86,7 @@ class TorchKernels:
                 -1, group_scores.sort(dim=-1, descending=True, stable=True).indices[:, :kept_groups], True
             )
             choice = choice.masked_fill(~kept.unsqueeze(-1), float("-inf"))
-        ids = choice.flatten(-2).sort(dim=-1, descending=True, stable=True).indices[:, :k]
+        ids = choice.flatten(-2).sort(dim=-1, descending=True, stable=True).indices[:, :k].sort(-1).values
         weights = scores.gather(-1, ids)
         if normalise:
             weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
@@ -107,6 +107,10 @@ class TorchKernels:
 
     def combine(self, outputs: Tensor, weights: Tensor) -> Tensor:
         return (outputs.view(*weights.shape, -1) * weights.unsqueeze(-1)).sum(1)
+
+    def accumulate(self, outputs: Tensor, weights: Tensor, tokens: Tensor, sums: Tensor) -> None:
+        for output, by, token in zip(outputs, weights, tokens.tolist(), strict=True):
+            sums[token] += output * by
 
     def feed_forward(self, x: Tensor, expert: Expert) -> Tensor:
         inner = F.silu(self.multiply(expert.gate, x)) * self.multiply(expert.up, x)

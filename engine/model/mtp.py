@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
     from engine.kernels.base import Matrix
     from engine.model.block import Block
+    from engine.model.supply import Supply
     from engine.model.transformer import Transformer
 
 
@@ -32,21 +33,34 @@ class MtpModule:
     enorm: Tensor  # [hidden]
     hnorm: Tensor  # [hidden]
     eh_proj: Matrix  # [hidden, 2 * hidden]
+    eh_proj_supply: Supply
     block: Block
     shared_head_norm: Tensor  # [hidden]
 
-    def forward(self, next_ids: Sequence[int], hidden: Tensor, start: int, cache: Tensor) -> Tensor:
+    def forward(
+        self,
+        next_ids: Sequence[int],
+        hidden: Tensor,
+        start: int,
+        cache: Tensor,
+        heartbeat: Callable[[], None] = lambda: None,
+    ) -> Tensor:
         """Rows `start...`: tokens t_{i+1} and states h_i [rows, hidden] to states after shared_head.norm.
 
         Writes rows `start...` of its own cache [context, latent + rope]; earlier rows must be there.
+        `heartbeat` is called now and then while weights are on their way; what it raises ends the call.
         """
         kernels, eps = self.main.kernels, self.main.config.rms_norm_eps
         embedded = kernels.rms_norm(self.main.embed(next_ids), self.enorm, eps)
         states = kernels.rms_norm(hidden, self.hnorm, eps)
+        for _ in self.eh_proj_supply.arrive():
+            heartbeat()
         x = kernels.multiply(self.eh_proj, torch.cat((embedded, states), dim=-1))
-        self.block(x, cache, start, None)
+        self.eh_proj_supply.leave()
+        for _ in self.block.run(x, cache, start, None):
+            heartbeat()
         return kernels.rms_norm(x, self.shared_head_norm, eps)
 
-    def logits(self, hidden: Tensor) -> Tensor:
+    def logits(self, hidden: Tensor, heartbeat: Callable[[], None] = lambda: None) -> Tensor:
         """[rows, hidden], after shared_head.norm, to [rows, vocab]: of the token two ahead of the row."""
-        return self.main.logits(hidden)
+        return self.main.logits(hidden, heartbeat)

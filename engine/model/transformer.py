@@ -1,7 +1,8 @@
 """The main model, layer-major: all tokens of a pass go through a layer before any goes through the next.
 
-`forward` is an iterator that stops after every layer, so that whoever runs it can report progress, cancel
-between layers, or leave it unfinished. It writes cache rows at the pass's own positions only.
+`forward` is an iterator that stops after every layer, and while weights are on their way, so that whoever
+runs it can report progress, cancel, or leave it unfinished. It writes cache rows at the pass's own positions
+only.
 """
 
 from __future__ import annotations
@@ -9,17 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
     from engine.config import ModelConfig
-    from engine.kernels.base import Kernels, Matrix
+    from engine.kernels.base import Kernels
     from engine.model.block import Block
     from engine.model.feed_forward import Routes
+    from engine.model.supply import Embedding, Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,14 @@ class Transformer:
 
     config: ModelConfig
     kernels: Kernels
-    embed_tokens: Tensor  # [vocab, hidden], as stored
+    embed_tokens: Embedding
     layers: tuple[Block, ...]
     norm: Tensor  # [hidden]
-    lm_head: Matrix  # [vocab, hidden]
+    lm_head: Head
 
     def embed(self, ids: Sequence[int]) -> Tensor:
         """[tokens, hidden] float32."""
-        return self.embed_tokens[torch.tensor(ids, dtype=torch.int64)].float()
+        return self.embed_tokens.rows(list(ids))
 
     def forward(
         self,
@@ -45,18 +45,23 @@ class Transformer:
         hidden: Tensor,
         routes: Routes | None = None,
     ) -> Iterator[int]:
-        """Run tokens at positions `start...`, yielding the number of layers done after each.
+        """Run tokens at positions `start...`, yielding the number of layers done: after each, and now and
+        then while a layer waits for weights.
 
         Fills rows `start...` of each layer's cache [context, latent + rope], and `hidden` [tokens, hidden]
         with the states after the final norm (complete once the iterator is exhausted).
         """
         x = self.embed(ids)
         for done, (layer, cache) in enumerate(zip(self.layers, caches, strict=True), start=1):
-            layer(x, cache, start, routes)
+            for _ in layer.run(x, cache, start, routes):
+                yield done - 1
             if done == len(self.layers):
                 hidden.copy_(self.kernels.rms_norm(x, self.norm, self.config.rms_norm_eps))
             yield done
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """[tokens, hidden], after a final norm, to [tokens, vocab]."""
-        return self.kernels.multiply(self.lm_head, hidden)
+    def logits(self, hidden: Tensor, heartbeat: Callable[[], None] = lambda: None) -> Tensor:
+        """[tokens, hidden], after a final norm, to [tokens, vocab].
+
+        `heartbeat` is called now and then while weights are on their way; what it raises ends the call.
+        """
+        return self.lm_head(hidden, heartbeat)

@@ -27,7 +27,17 @@ class Span:
     offset: int
     bytes: int
     place: int
-    """Of the first byte, from the start of the unit's memory; `place % PAGE_BYTES == offset % PAGE_BYTES`."""
+    """Of the first byte, from the start of the unit's memory."""
+
+    @property
+    def end(self) -> int:
+        """Just past the last byte, in the shard."""
+        return self.offset + self.bytes
+
+    @property
+    def by_pages(self) -> bool:
+        """Whether file and memory agree on where pages begin: then whole pages can be read."""
+        return (self.place - self.offset) % PAGE_BYTES == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +61,14 @@ def lay_out(records: Iterable[TensorRecord]) -> Layout:
     end = 0  # of the memory given out, a whole number of pages
     for record in sorted(given, key=lambda each: (str(each.shard), each.offset)):
         last = spans[-1] if spans else None
-        if last is not None and last.shard == record.shard and last.offset + last.bytes == record.offset:
+        touches = last is not None and last.shard == record.shard and last.end == record.offset
+        if last is not None and touches and (last.place + last.bytes) % record.dtype.bytes == 0:
             spans[-1] = last = Span(last.shard, last.offset, last.bytes + record.bytes, last.place)
         else:
-            last = Span(record.shard, record.offset, record.bytes, end + record.offset % PAGE_BYTES)
+            # An element must not straddle its own alignment in memory, as it may in the file.
+            shift = record.offset % PAGE_BYTES
+            place = end + (shift if shift % record.dtype.bytes == 0 else 0)
+            last = Span(record.shard, record.offset, record.bytes, place)
             spans.append(last)
         places[record.name] = last.place + record.offset - last.offset
         end = -(-(last.place + last.bytes) // PAGE_BYTES) * PAGE_BYTES

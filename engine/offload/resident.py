@@ -1,4 +1,4 @@
-"""All weights in RAM: read once, in the order in which they lie in the shards, into one block of memory."""
+"""Weights that stay in RAM: read once, as they lie in the shards, into one block of memory."""
 
 from __future__ import annotations
 
@@ -11,24 +11,22 @@ from typing import TYPE_CHECKING
 import torch
 
 from engine.checkpoint.tensor import Dtype
-from engine.errors import MemoryBudgetError
-from engine.kernels.base import Expert
 from engine.kernels.elementwise import count_nan_bytes
-from engine.offload.memory import available_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from torch import Tensor
 
-    from engine.checkpoint.checkpoint import Checkpoint, WeightRecord
+    from engine.checkpoint.source import ByteSource
     from engine.checkpoint.tensor import TensorRecord
-    from engine.kernels.base import Kernels, Matrix
+    from engine.kernels.base import Expert
+    from engine.offload.throttle import Throttle
 
     Progress = Callable[[int, int, str], None]
     """Called with bytes done, bytes in all, and what is being read; from any thread, one at a time."""
 
-_DTYPES = {
+DTYPES = {
     Dtype.F8_E4M3: torch.float8_e4m3fn,
     Dtype.F8_E8M0: torch.uint8,  # the bare exponents
     Dtype.U8: torch.uint8,
@@ -48,76 +46,49 @@ class ResidentExperts:
 
     nets: tuple[Expert, ...]
 
-    def fetch(self, numbers: tuple[int, ...]) -> Iterator[Mapping[int, Expert]]:
+    def fetch(self, numbers: tuple[int, ...], in_order: bool) -> Iterator[Mapping[int, Expert]]:
         """See `engine.model.feed_forward.ExpertBank`."""
         yield {number: self.nets[number] for number in numbers}
 
+    def expect(self, numbers: tuple[int, ...]) -> None:
+        """They are there."""
 
-class ResidentWeights:
-    """See `Weights`. `nan_bytes` counts FP8 weights that stand for NaN, which no healthy checkpoint has."""
+
+class ResidentBlock:
+    """Tensors in one block. `nan_bytes` counts FP8 weights that stand for NaN: healthy ones have none."""
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
-        names: Iterable[str],
-        kernels: Kernels,
-        progress: Progress | None = None,
-        reserved_bytes: int = 0,
+        source: ByteSource,
+        records: Iterable[TensorRecord],
+        progress: Progress | None,
+        throttle: Throttle | None = None,
     ) -> None:
-        """Read the named weights, and the scales of those in FP8.
-
-        Raises MemoryBudgetError where they and `reserved_bytes` of caches do not fit into what is available.
-        """
-        self._kernels = kernels
-        self._weights = {name: checkpoint.weight(name) for name in names}
-        records = _records(self._weights.values())
-        places, total = _lay_out(records)
-        available = available_bytes()
-        if total + reserved_bytes > available:
-            raise MemoryBudgetError(
-                f"The weights of {checkpoint.path} take {total / 1e9:,.1f} GB and the caches "
-                f"{reserved_bytes / 1e9:,.1f} GB, but {available / 1e9:,.1f} GB of memory are available: "
-                f"close other programs, or choose a smaller context or checkpoint."
-            )
-        block = _memory(max(total, 1))
+        ordered = sorted(
+            {record.name: record for record in records}.values(),
+            key=lambda record: (str(record.shard), record.offset),
+        )
+        places, self.bytes = _lay_out(ordered)
+        block = anonymous_memory(max(self.bytes, 1))
         self._block = torch.frombuffer(block, dtype=torch.uint8)
-        self._places = places
-        self.bytes = total
-        self.nan_bytes = _read(checkpoint, records, places, memoryview(block), progress)
+        self._tensors = {
+            record.name: self._block[places[record.name] : places[record.name] + record.bytes]
+            .view(DTYPES[record.dtype])
+            .view(record.shape)
+            for record in ordered
+        }
+        self.nan_bytes = _read(source, ordered, places, memoryview(block), progress, throttle)
 
-    def matrix(self, name: str) -> Matrix:
-        weight = self._weights[name]
-        scales = None if weight.scale is None else _scales(self._view(weight.scale))
-        return self._kernels.matrix(self._view(weight.weight), scales)
+    def __contains__(self, name: str) -> bool:
+        return name in self._tensors
 
-    def stored(self, name: str) -> Tensor:
-        return self._view(self._weights[name].weight)
-
-    def vector(self, name: str) -> Tensor:
-        return self.stored(name).float()
-
-    def net(self, prefix: str) -> Expert:
-        return Expert(*(self.matrix(f"{prefix}.{part}_proj.weight") for part in ("gate", "up", "down")))
-
-    def experts(self, prefix: str, count: int) -> ResidentExperts:
-        return ResidentExperts(tuple(self.net(f"{prefix}.{number}") for number in range(count)))
-
-    def _view(self, record: TensorRecord) -> Tensor:
-        begin = self._places[record.name]
-        return self._block[begin : begin + record.bytes].view(_DTYPES[record.dtype]).view(record.shape)
+    def tensor(self, name: str) -> Tensor:
+        """A tensor as it is stored."""
+        return self._tensors[name]
 
 
-def _records(weights: Iterable[WeightRecord]) -> list[TensorRecord]:
-    found: dict[str, TensorRecord] = {}
-    for weight in weights:
-        for record in (weight.weight, weight.scale):
-            if record is not None:
-                found[record.name] = record
-    return sorted(found.values(), key=lambda record: (str(record.shard), record.offset))
-
-
-def _memory(size: int) -> mmap.mmap:
-    """Memory for weights, in huge pages where the system has them: they are read from end to end.
+def anonymous_memory(size: int) -> mmap.mmap:
+    """Memory for weights, page-aligned, in huge pages where the system has them.
 
     It must be private: what mmap shares by default is not given huge pages.
     """
@@ -138,19 +109,13 @@ def _lay_out(records: Iterable[TensorRecord]) -> tuple[dict[str, int], int]:
     return places, end
 
 
-def _scales(stored: Tensor) -> Tensor:
-    """Block scales as float32; a byte e stands for 2^(e - 127)."""
-    if stored.dtype is torch.uint8:
-        return torch.exp2(stored.double() - 127).float()
-    return stored.float().contiguous()
-
-
 def _read(
-    checkpoint: Checkpoint,
+    source: ByteSource,
     records: list[TensorRecord],
     places: Mapping[str, int],
     block: memoryview,
     progress: Progress | None,
+    throttle: Throttle | None,
 ) -> int:
     """Fill the block, and return how many NaN bytes the FP8 weights have."""
     total = sum(record.bytes for record in records)
@@ -163,7 +128,9 @@ def _read(
             size = min(_PIECE_BYTES, record.bytes - begin)
             place = places[record.name] + begin
             piece = block[place : place + size]
-            checkpoint.source.read_into(record.shard, record.offset + begin, piece)
+            if throttle is not None:
+                throttle.take(size)
+            source.read_into(record.shard, record.offset + begin, piece)
             found = 0
             if record.dtype is Dtype.F8_E4M3:
                 found = count_nan_bytes(torch.frombuffer(piece, dtype=torch.uint8).numpy())

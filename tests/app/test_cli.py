@@ -22,6 +22,7 @@ from app.commands.terminal import StatusLine, harmless
 from engine.decoding.counters import Counters
 from engine.event_json import from_json
 from engine.events import Finished, FinishReason, Header, Mode, Origin, Prefilled, Token, Verified
+from engine.surface import LoadSettings
 from engine.text.template import ChatTemplate, Message
 from engine.text.tokenizer import Tokenizer
 from tests.engine import fake_engine
@@ -138,7 +139,6 @@ def test_logits_are_written_to_the_file_that_was_named(tmp_path: Path) -> None:
     ("arguments", "code", "sentence"),
     [
         (["fly"], 2, "invalid choice: 'fly'"),
-        (["run", "hello"], 2, "-m/--model"),
         (["run", "-m", "model"], 2, "nothing to reply to"),
         (["run", "-m", "model", ""], 2, "prompt is empty"),
         (["run", "-m", "model", "--ids", "5,x"], 2, "not a list of token ids"),
@@ -149,6 +149,16 @@ def test_logits_are_written_to_the_file_that_was_named(tmp_path: Path) -> None:
         (["run", "-m", "broken", "--temperature", "-1", "hello"], 2, "temperature must be"),
         (["run", "-m", "model", "--mode", "psychic", "hello"], 2, "psychic"),
         (["run", "-m", "model", "--threads", "0", "hello"], 2, "at least 1"),
+        (["run", "-m", "broken", "--ram", "12", "hello"], 2, "'12' has no unit: write 12GB"),
+        (["run", "-m", "broken", "--ram", "101%", "hello"], 2, "at most 100%"),
+        (
+            ["logits", "-m", "broken", "--ram", "lots", "--ids", "5", "--out", "x"],
+            2,
+            "'lots' is not an amount",
+        ),
+        (["run", "-m", "broken", "--disk-limit", "200MB", "hello"], 2, "'200MB' is not a speed"),
+        (["run", "-m", "broken", "--disk-limit", "0MB/s", "hello"], 2, "above 0"),
+        (["run", "-m", "broken", "--readers", "0", "hello"], 2, "at least 1"),
         (["run", "-m", "model", "--dep", "1", "hello"], 2, "--dep"),
         (["run", "-m", "model", "--context", "3", "--ids", "1,2,3"], 2, "has 3 tokens"),
         (["run", "-m", "no-template", "hello"], 2, "--raw"),
@@ -178,7 +188,7 @@ def test_a_mistake_ends_in_one_sentence(
 
 def test_a_reply_that_fails_keeps_its_text_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     def load(*_path: object, **_values: object) -> fake_engine.FakeEngine:
-        engine = fake_engine.FakeEngine(Path("model"), 99)
+        engine = fake_engine.FakeEngine(Path("model"), LoadSettings(context=99))
         failed = Finished(FinishReason.ERROR, 1, 0.1, "the drive \x1b[31mis gone")
         token = Token(5, "sea", Origin.ORDINARY, 0, None, None)
         engine.generate = lambda *_: iter([Verified(0, Mode.MTP, 0, 0, (token,), ()), failed])  # type: ignore[method-assign, assignment]
@@ -322,7 +332,7 @@ def test_openmp_threads_wait_passively_before_anything_heavy(monkeypatch: pytest
 
     def load(*_path: object, **_values: object) -> fake_engine.FakeEngine:
         seen.append(os.environ.get("OMP_WAIT_POLICY"))
-        return fake_engine.FakeEngine(Path("model"), 99)
+        return fake_engine.FakeEngine(Path("model"), LoadSettings(context=99))
 
     cli.main(["run", "-m", "model", "--ids", "5"], load=load)
     assert seen == ["passive"]

@@ -26,6 +26,7 @@ from engine.events import (
     RejectedToken,
     Token,
     Verified,
+    Waiting,
 )
 from engine.options import Mode
 from engine.text.generation import GenerationDefaults
@@ -38,14 +39,15 @@ if TYPE_CHECKING:
 
     from engine.events import Event
     from engine.options import GenerateOptions
+    from engine.surface import LoadSettings
 
 FOREVER = 3600.0
 
 
 class FakeEngine:
-    def __init__(self, folder: Path, context: int) -> None:
+    def __init__(self, folder: Path, settings: LoadSettings) -> None:
         self.folder = folder
-        self.context = context
+        self.context = settings.context or 4096
         special = {"bos_token": made.BOS, "eos_token": made.EOS}
         self.tokenizer = None if folder.name == "ids-only" else Tokenizer(made.byte_level(), special)
         self.chat_template = ChatTemplate(made.TEMPLATE, special) if self.tokenizer else None
@@ -55,6 +57,8 @@ class FakeEngine:
         self.has_mtp = folder.name != "no-mtp"
         self.controls = Controls(self.has_mtp)
         self.warnings = (f"OMP_WAIT_POLICY is {os.environ.get('OMP_WAIT_POLICY')}",)
+        if folder.name == "tell-settings":
+            self.warnings = (str(settings),)
         self.closed = False
 
     def close(self) -> None:
@@ -76,7 +80,7 @@ class FakeEngine:
 
     def _events(self, ids: list[int], options: GenerateOptions) -> Iterator[Event]:
         fault = self.folder.name
-        yield Prefilling(1, 2, len(ids), 0, 0.1)
+        yield Prefilling(1, 2, len(ids), 8_123_456_789 if fault == "stalls" else 0, 0.1)
         yield Prefilled(len(ids), 0, 0.2)
         detokenizer = self.tokenizer.detokenizer() if self.tokenizer else None
         text = detokenizer.push if detokenizer else lambda _id: ""
@@ -103,6 +107,12 @@ class FakeEngine:
                 raise RuntimeError("kernel on fire")
             if fault == "damaged":
                 raise CheckpointError("shard 7 is gone")
+            if fault == "shrinks":
+                kept = f"The reply's {done} tokens are kept."
+                yield Finished(FinishReason.ERROR, done, 0.5, f"shard 7 has shrunk. {kept}")
+                return
+            if fault == "stalls":
+                yield Waiting(number, 11, 61, 3.2)
             if fault == "hang":
                 time.sleep(FOREVER)
             depth = min(self.controls.depth, options.max_tokens - done - 1)
@@ -112,23 +122,28 @@ class FakeEngine:
             tokens = [next_token(Origin.ACCEPTED, position + 1) for position in range(accepted)]
             tokens.append(next_token(Origin.BONUS if accepted == depth else Origin.CORRECTED))
             rejected = tuple(RejectedToken(ids[0], "?", None, -0.4) for _ in range(depth - accepted))
-            yield Verified(number, self.controls.mode, depth, accepted, tuple(tokens), rejected, 0.001, 0.003)
+            moved = (0.001, 20, 15, 5, 2, 1, 300_000_000) if fault == "stalls" else ()
+            yield Verified(
+                number,
+                self.controls.mode,
+                depth,
+                accepted,
+                tuple(tokens),
+                rejected,
+                0.001,
+                0.003,
+                0.0,
+                *moved,
+            )
         if self.folder.is_dir():
             (self.folder / "done").touch()
         yield Finished(FinishReason.LENGTH, done, 0.5)
 
 
-def load(
-    path: str | Path,
-    *,
-    context: int | None = None,
-    threads: int | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
-) -> FakeEngine:
+def load(path: str, settings: LoadSettings, progress: Callable[[int, int, str], None]) -> FakeEngine:
     folder = Path(path)
     for part in range(3):
-        if progress:
-            progress(part * 50, 100, "model.safetensors")
+        progress(part * 50, 100, "model.safetensors")
     match folder.name:
         case "missing":
             raise CheckpointError(f"{folder} is missing; check the path.")
@@ -140,4 +155,4 @@ def load(
             if folder.is_dir():
                 (folder / "loading").touch()
             time.sleep(FOREVER)
-    return FakeEngine(folder, context or 4096)
+    return FakeEngine(folder, settings)

@@ -14,7 +14,7 @@ import pytest
 from engine import GenerateOptions, Verified, load
 from engine.checkpoint.checkpoint import open_checkpoint
 from engine.errors import CheckpointError, MemoryBudgetError, UsageError
-from engine.offload import resident
+from engine.offload import home
 from engine.options import Mode
 from tests.engine.tiny import SPECS
 
@@ -59,9 +59,14 @@ def test_nan_bytes_in_other_types_are_just_bytes(tiny: Tiny, tmp_path: Path) -> 
 def test_weights_that_do_not_fit_are_refused_before_they_are_read(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resident, "available_bytes", lambda: 100_000)
-    with pytest.raises(MemoryBudgetError, match=r"The weights of .*copy take .* GB and the caches"):
-        load(copy, progress=lambda *_: pytest.fail("nothing may be read"))
+    def progress(done: int, total: int, file: str) -> None:
+        pytest.fail("nothing may be read")
+
+    monkeypatch.setattr(home, "available_bytes", lambda: 100_000)
+    with pytest.raises(MemoryBudgetError, match=r"60\.00 kB is too small .* at least \S+ [kM]B"):
+        load(copy, progress=progress)
+    with pytest.raises(MemoryBudgetError, match=r"memory are needed .* and 100\.00 kB are available"):
+        load(copy, ram="1GB", progress=progress)
 
 
 def test_progress_grows_to_the_whole(tiny: Tiny) -> None:

@@ -31,6 +31,7 @@ from engine.events import (
     Token,
     TokenDetail,
     Verified,
+    Waiting,
 )
 from engine.options import MAX_DEPTH, Acceptance, GenerateOptions, Mode
 
@@ -65,6 +66,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Header, texts, options),
     st.builds(Prefilling, counts, counts, counts, counts, seconds),
     st.builds(Prefilled, counts, counts, seconds),
+    st.builds(Waiting, counts, counts, counts, seconds),
     st.builds(
         Drafted, counts, st.lists(st.builds(DraftedToken, ids, texts, logprobs), max_size=3).map(tuple)
     ),
@@ -216,6 +218,13 @@ def test_the_documented_form() -> None:
         "reason": "stop",
         "tokens": 120,
         "seconds": 3.2,
+    }
+    assert to_json(Waiting(3, 11, 61, 2.0)) == {
+        "event": "waiting",
+        "round": 3,
+        "layer": 11,
+        "layers": 61,
+        "seconds": 2.0,
     }
     assert list(to_json(Header("m", GenerateOptions())))[:2] == ["event", "schema"]
 

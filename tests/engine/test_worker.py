@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.event_json import from_json
-from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling, Verified
+from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling, Verified, Waiting
 from engine.options import Acceptance, Mode
+from engine.surface import LoadSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,6 +132,32 @@ def test_loading_is_reported_with_what_was_loaded(client: Client) -> None:
     assert loaded["tokenizer"] is True
     assert loaded["chat_template"] is True
     assert loaded["options"]["mode"] == "mtp"  # type: ignore[index]
+
+
+def test_without_a_path_the_demo_is_loaded(client: Client) -> None:
+    client.send({"command": "load"})
+    assert client.until("loaded")[-1]["model"] == "demo"
+    header = client.reply(options={"max_tokens": 2})[0]
+    assert isinstance(header, Header)
+    assert header.model == "demo"
+
+
+def test_settings_of_memory_and_drive_reach_the_engine(client: Client) -> None:
+    given = {
+        "ram": "12GB",
+        "context": 99,
+        "threads": 2,
+        "disk_limit": "200MB/s",
+        "readers": 4,
+        "direct": False,
+    }
+    assert client.load("tell-settings", **given)["warnings"] == [str(LoadSettings(**given))]  # type: ignore[arg-type]
+    assert client.load("tell-settings")["warnings"] == [str(LoadSettings())]
+
+
+def test_waiting_for_the_disk_is_an_event(client: Client) -> None:
+    client.load("stalls")
+    assert Waiting(1, 11, 61, 3.2) in client.reply(options={"max_tokens": 3})
 
 
 def test_openmp_threads_wait_passively_unless_told_otherwise(client: Client) -> None:
@@ -277,7 +304,13 @@ def test_cancel_ends_all_of_a_measurement(client: Client) -> None:
         (b"{}", "no command None"),
         (b'{"command":"genrate"}', "did you mean generate"),
         (b'{"command":["load"]}', "no command"),
-        (b'{"command":"load"}', "needs a path"),
+        (b'{"command":"load","path":""}', "path must be a checkpoint's folder"),
+        (b'{"command":"load","ram":12}', "ram must be a text, not 12"),
+        (b'{"command":"load","disk_limit":200}', "disk_limit must be a text"),
+        (b'{"command":"load","readers":0}', "readers must be a whole number of at least 1"),
+        (b'{"command":"load","readers":true}', "readers must be a whole number"),
+        (b'{"command":"load","direct":"yes"}', "direct must be true or false"),
+        (b'{"command":"load","disk_limt":"1GB/s"}', "did you mean disk_limit"),
         (b'{"command":"load","path":3}', "path must be a text"),
         (b'{"command":"load","path":"x","context":0}', "context must be"),
         (b'{"command":"load","path":"x","contxt":9}', "did you mean context"),

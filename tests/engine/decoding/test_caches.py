@@ -143,10 +143,17 @@ def mtp_passes(monkeypatch: pytest.MonkeyPatch) -> list[range]:
     passes: list[range] = []
     forward = MtpModule.forward
 
-    def spied(self: MtpModule, next_ids: Sequence[int], hidden: Tensor, start: int, cache: Tensor) -> Tensor:
+    def spied(
+        self: MtpModule,
+        next_ids: Sequence[int],
+        hidden: Tensor,
+        start: int,
+        cache: Tensor,
+        heartbeat: Callable[[], None],
+    ) -> Tensor:
         assert len(next_ids) == len(hidden)
         passes.append(range(start, start + len(next_ids)))
-        return forward(self, next_ids, hidden, start, cache)
+        return forward(self, next_ids, hidden, start, cache, heartbeat)
 
     monkeypatch.setattr(MtpModule, "forward", spied)
     return passes

@@ -36,7 +36,11 @@ def rounds(draw: st.DrawFn) -> Verified:
         tuple(tokens),
         tuple(RejectedToken(9, "", None, None) for _ in range(drafted - accepted)),
         *(draw(SECONDS) for _ in range(4)),
+        expert_uses=draw(st.integers(0, 9)),
+        expert_hits=draw(st.integers(0, 9)),
         expert_loads=draw(st.integers(0, 9)),
+        prefetch_used=draw(st.integers(0, 9)),
+        prefetch_wasted=draw(st.integers(0, 9)),
         bytes_read=draw(st.integers(0, 2**40)),
     )
 
@@ -56,8 +60,9 @@ def test_a_recount(events: list[Verified]) -> None:
     assert (counters.tokens, counters.seconds) == (tokens, seconds)
     assert counters.catchup_seconds == sum(event.catchup_seconds for event in counted)
     assert counters.wait_seconds == sum(event.wait_seconds for event in counted)
-    assert counters.bytes_read == sum(event.bytes_read for event in counted)
-    assert counters.expert_loads == sum(event.expert_loads for event in counted)
+    experts = ("expert_uses", "expert_hits", "expert_loads")
+    for name in (*experts, "prefetch_used", "prefetch_wasted", "bytes_read"):
+        assert getattr(counters, name) == sum(getattr(event, name) for event in counted)
     by_position = []
     for position in range(1, 9):
         with_one = [event for event in counted if event.depth >= position]
@@ -76,6 +81,10 @@ def test_nothing_has_no_rates() -> None:
     assert counters.acceptance is None
     assert counters.mean_length is None
     assert counters.tokens_per_second is None
+    assert counters.hit_rate is None
+    assert counters.loads_per_token is None
+    assert counters.bytes_per_token is None
+    assert counters.wait_share is None
     assert counters.acceptance_by_position == ()
     assert (counters.rounds, counters.tokens) == (0, 0)
 
@@ -87,6 +96,23 @@ def test_an_ordinary_round_counts_as_one_that_accepts_nothing() -> None:
     )
     assert counters.acceptance is None
     assert (counters.mean_length, counters.tokens_per_second) == (1.0, 2.0)
+
+
+def test_what_moving_weights_cost() -> None:
+    counters = Counters()
+    tokens = tuple(Token(7, "", Origin.ACCEPTED, place, 0.0, 0.0) for place in (1, 2))
+    moved = {"expert_uses": 8, "expert_hits": 6, "expert_loads": 2, "bytes_read": 600}
+    moved |= {"prefetch_used": 3, "prefetch_wasted": 1}
+    counters.observe(Verified(0, Mode.MTP, 0, 0, tokens[:1], (), wait_seconds=9.0, **moved))
+    assert counters.hit_rate is None
+    times = {"draft_seconds": 0.25, "verify_seconds": 0.5, "catchup_seconds": 0.25, "wait_seconds": 0.5}
+    for number in (1, 2):
+        counters.observe(Verified(number, Mode.MTP, 2, 2, tokens, (), **times, **moved))
+    assert counters.hit_rate == 0.75
+    assert counters.loads_per_token == 1.0
+    assert counters.bytes_per_token == 300.0
+    assert counters.wait_share == 0.5, "of drafting, verifying and catching up"
+    assert (counters.prefetch_used, counters.prefetch_wasted) == (6, 2)
 
 
 @pytest.mark.parametrize("depth", [0, 1, 4])

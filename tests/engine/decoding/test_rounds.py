@@ -144,8 +144,9 @@ def test_an_error_ends_the_reply_with_a_sentence_and_sound_caches(
     with monkeypatch.context() as patch:
         patch.setattr(Transformer, "forward", failing)
         outcome = reply(engine, BASE, depth=3)
+    message = f"shard 7 could not be read. The reply's {len(outcome.ids)} tokens are kept."
     assert outcome.finished == Finished(
-        FinishReason.ERROR, len(outcome.ids), outcome.finished.seconds, "shard 7 could not be read."
+        FinishReason.ERROR, len(outcome.ids), outcome.finished.seconds, message
     )
     assert 2 <= len(outcome.ids) < 40
     assert outcome.ids == text[: len(outcome.ids)]

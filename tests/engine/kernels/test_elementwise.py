@@ -169,7 +169,7 @@ class Routing:
             of_group = [sum(sorted(choice[g * size : (g + 1) * size])[-2:]) for g in range(self.groups)]
             kept = sorted(range(self.groups), key=lambda g: (-of_group[g], g))[: self.kept_groups]
             allowed = [e for e in range(len(choice)) if e // size in kept]
-            chosen = sorted(allowed, key=lambda e: (-choice[e], e))[: self.k]
+            chosen = sorted(sorted(allowed, key=lambda e: (-choice[e], e))[: self.k])
             total = sum(scores[e] for e in chosen) + 1e-20 if self.normalise else 1.0
             ids.append(chosen)
             weights.append([scores[e] / total * self.factor for e in chosen])
@@ -250,8 +250,8 @@ def test_the_bias_chooses_and_does_not_weigh() -> None:
     logits, bias = torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([-1.0, 0.0, 0.9])
     for kernels in (CPU, TorchKernels()):
         ids, weights = kernels.route(logits, bias, 2, 1, 1, False, 1.0)
-        assert ids.tolist() == [[2, 1]]
-        torch.testing.assert_close(weights, torch.tensor([[0.5, 1 / (1 + math.exp(-1))]]))
+        assert ids.tolist() == [[1, 2]]
+        torch.testing.assert_close(weights, torch.tensor([[1 / (1 + math.exp(-1)), 0.5]]))
 
 
 def test_all_ties_go_to_the_lowest_numbers() -> None:

@@ -221,6 +221,22 @@ def test_combine_is_the_weighted_sum_over_ranks(tokens: int, k: int, hidden: int
         assert same_bits(ONE.combine(mine.clone(), weights[token : token + 1]), together[token : token + 1])
 
 
+@settings(max_examples=40, deadline=None)
+@given(tokens=st.integers(1, 9), k=st.integers(1, 8), hidden=st.integers(1, 150), seed=st.integers(0, 2**31))
+def test_adding_up_in_portions_gives_the_bits_of_combine(tokens: int, k: int, hidden: int, seed: int) -> None:
+    outputs, weights = normal(seed, tokens * k, hidden), normal(seed + 1, tokens, k)
+    outputs[outputs < -1.5] = -0.0
+    together = CPU.combine(outputs, weights)
+    sums = torch.zeros(tokens, hidden)
+    for rank in range(k):  # each token's ranks in order, tokens in any
+        slots = torch.arange(rank, tokens * k, k).flip(0)
+        CPU.accumulate(outputs[slots], weights.flatten()[slots], slots // k, sums)
+    assert same_bits(sums, together)
+    torch_sums = torch.zeros(tokens, hidden)
+    TorchKernels().accumulate(outputs, weights.flatten(), torch.arange(tokens * k) // k, torch_sums)
+    torch.testing.assert_close(torch_sums, together, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("hidden", [1, 16, 37])
 def test_ranks_are_added_in_their_order(hidden: int) -> None:
     # 1e8 + 1 is 1e8 in float32, so it shows which terms were added first.

@@ -1,0 +1,85 @@
+"""Weights that are there when they are used, and may be elsewhere in between.
+
+A unit is what is brought in as one: a layer's attention, a dense or shared net, a piece of the head. Whoever
+computes with one asks for it first and says when it is done. Waiting is an iterator that yields now and then,
+so that whoever runs the model can look at the clock, report, or give the pass up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor
+
+    from engine.kernels.base import Kernels, Matrix
+
+
+class Supply(Protocol):
+    """Brings one unit's weights into memory for as long as they are used."""
+
+    def arrive(self) -> Iterator[None]:
+        """Yields while the weights are on their way; they are there once it is exhausted."""
+
+    def leave(self) -> None:
+        """The weights are not needed until the next `arrive`."""
+
+
+class InMemory:
+    """The supply of a unit that never leaves."""
+
+    def arrive(self) -> Iterator[None]:
+        """See `Supply`."""
+        return iter(())
+
+    def leave(self) -> None:
+        """See `Supply`."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadPiece:
+    """Some rows of the output head."""
+
+    supply: Supply
+    matrix: Matrix  # [rows, hidden]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The output head, perhaps in pieces: rows are independent, so the bits are those of one product."""
+
+    kernels: Kernels
+    pieces: tuple[HeadPiece, ...]
+
+    def __call__(self, hidden: Tensor, heartbeat: Callable[[], None]) -> Tensor:
+        """[tokens, hidden] to [tokens, vocab]; `heartbeat` is called while a piece is on its way."""
+        parts = []
+        for piece in self.pieces:
+            for _ in piece.supply.arrive():
+                heartbeat()
+            parts.append(self.kernels.multiply(piece.matrix, hidden))
+            piece.supply.leave()
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+class Embedding(Protocol):
+    """The token embedding."""
+
+    def rows(self, ids: list[int]) -> Tensor:
+        """[tokens, hidden] float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingTable:
+    """An embedding in memory."""
+
+    stored: Tensor  # [vocab, hidden], as stored
+
+    def rows(self, ids: list[int]) -> Tensor:
+        """See `Embedding`."""
+        return self.stored[torch.tensor(ids, dtype=torch.int64)].float()

@@ -1,0 +1,284 @@
+"""Routed experts in a fixed number of equal slots of memory, filled from disk as passes need them.
+
+When a layer's router has chosen, all misses are asked for at once and those already there are handed out
+while they arrive. With fewer slots than a pass needs, slots are filled again as soon as their expert has been
+used; two are enough. What leaves is decided by `popularity`; an expert that the pass under way still needs
+leaves only when nothing else can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.offload.reader import Priority
+from engine.offload.waiting import wait_for_any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from engine.errors import CheckpointError
+    from engine.kernels.base import Expert
+    from engine.offload.layout import Layout
+    from engine.offload.popularity import Eviction, Key
+    from engine.offload.reader import Read, Reader
+    from engine.offload.traffic import TrafficCounter
+
+    MakeNet = Callable[[Key, memoryview], Expert]
+    """The net of an expert whose bytes are in a slot's memory."""
+
+_GUESSING_SLOTS = 3
+"""So many times a pass's experts must fit before guesses are worth the slots they take."""
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    memory: memoryview
+    key: Key | None = None
+    read: Read | None = None
+    net: Expert | None = None
+    guessed: bool = False
+    """Read because it was expected, and not used since."""
+
+
+class ExpertStore:
+    """The slots, and what is in them. For the thread that runs the model."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        counter: TrafficCounter,
+        layouts: Mapping[Key, Layout],
+        make_net: MakeNet,
+        slots: Sequence[memoryview],
+        eviction: Eviction,
+    ) -> None:
+        """`layouts` of every expert; `slots` are equal, and large enough for each. At least two."""
+        if len(slots) < 2:
+            message = f"an expert store needs two slots, not {len(slots)}"
+            raise ValueError(message)
+        self.eviction = eviction
+        self._reader, self._counter = reader, counter
+        self._layouts, self._make_net = layouts, make_net
+        self._slots = [_Slot(memory) for memory in slots]
+        self._free = list(reversed(self._slots))
+        self._leaving: list[_Slot] = []
+        """Given up while bytes were still on their way into them."""
+        self._where: dict[Key, _Slot] = {}
+        self._victims: list[_Slot] = []
+        """What may leave, the first to go last: sorted once for all the slots that are asked for together."""
+        self._needed: set[Key] = set()
+        """By the pass under way, and not handed out yet."""
+
+    def bank(self, layer: int) -> StoredExperts:
+        """One layer's experts, for its `MixtureOfExperts`."""
+        return StoredExperts(self, layer)
+
+    def resident(self) -> tuple[Key, ...]:
+        """The experts that are in memory now."""
+        return tuple(key for key, slot in self._where.items() if slot.read is not None and slot.read.complete)
+
+    def findings(self) -> dict[Key, float]:
+        """The share of passes that use an expert, of all that were ever used: for the next run."""
+        return self.eviction.findings()
+
+    def preload(self, keys: Iterable[Key]) -> None:
+        """Start reading experts that will probably be wanted, as far as there are free slots."""
+        for key in keys:
+            if not self._free:
+                return
+            if key in self._layouts and key not in self._where:
+                self._begin(self._free.pop(), key, Priority.NEXT)
+
+    def expect(self, layer: int, numbers: tuple[int, ...]) -> None:
+        """Start reading these if they are not there: a layer's router is expected to choose them."""
+        if len(self._slots) < _GUESSING_SLOTS * len(numbers):
+            return
+        keys = [(layer, number) for number in numbers]
+        keep = self._needed.union(keys)
+        self._victims.clear()
+        for key in keys:
+            if key not in self._where:
+                slot = self._vacate(layer, keep, may_drop=False)
+                if slot is None:
+                    return
+                self._begin(slot, key, Priority.GUESSED)
+                slot.guessed = True
+
+    def fetch(self, layer: int, numbers: tuple[int, ...], in_order: bool) -> Iterator[Mapping[int, Expert]]:
+        """See `engine.model.feed_forward.ExpertBank`: asks now, hands out as the result is iterated."""
+        self.eviction.used(layer, numbers)
+        keys = [(layer, number) for number in numbers]
+        self._needed = set(keys)
+        self._discard_failed()
+        self._forget_wrong_guesses(layer)
+        self._count(keys)
+        if not in_order:  # what is there first, then what is on its way
+            keys.sort(key=self._distance)
+        self._ask(layer, keys)
+        return self._hand_out(layer, keys, in_order)
+
+    def _hand_out(self, layer: int, keys: list[Key], in_order: bool) -> Iterator[Mapping[int, Expert]]:
+        left = keys
+        while left:
+            failed = next((e for key in left if (e := self._error_of(key)) is not None), None)
+            if failed is not None:
+                raise failed
+            ready = self._ready(left, in_order)
+            if ready:
+                yield {key[1]: self._net(key) for key in ready}
+                self._needed.difference_update(ready)
+                left = [key for key in left if key in self._needed]
+            else:
+                for _ in wait_for_any(self._reader, self._counter, self._awaited(left, in_order)):
+                    yield {}
+            self._ask(layer, left)
+
+    def _awaited(self, left: list[Key], in_order: bool) -> list[Read]:
+        """Reads of which one must settle before anything can be handed out."""
+        first = self._read_of(left[0])
+        if in_order and first is not None:
+            return [first]
+        reads = [self._read_of(key) for key in left]
+        awaited = [read for read in reads if read is not None and not read.settled]
+        if None in reads:  # a slot that falls free would be of use
+            awaited += [slot.read for slot in self._leaving if slot.read is not None]
+        return awaited
+
+    def _ready(self, left: list[Key], in_order: bool) -> list[Key]:
+        ready = []
+        for key in left:
+            read = self._read_of(key)
+            if read is not None and read.complete:
+                ready.append(key)
+            elif in_order:
+                break
+        return ready
+
+    def _ask(self, layer: int, left: list[Key]) -> None:
+        """Begin or promote the reads of what is needed, in its order, as far as there are slots."""
+        self._victims.clear()
+        for place, key in enumerate(left):
+            read = self._read_of(key)
+            if read is not None:
+                self._reader.promote(read, Priority.NEEDED)
+                continue
+            slot = self._vacate(layer, self._needed, may_drop=True)
+            if slot is None and place == 0:
+                slot = self._vacate_last(left)
+            if slot is None:
+                return
+            self._begin(slot, key, Priority.NEEDED)
+
+    def _begin(self, slot: _Slot, key: Key, priority: Priority) -> None:
+        slot.key, slot.net, slot.guessed = key, None, False
+        slot.read = self._reader.submit(self._layouts[key].spans, slot.memory, priority)
+        self._where[key] = slot
+
+    def _vacate(self, layer: int, keep: set[Key], may_drop: bool) -> _Slot | None:
+        """A slot without an expert: a free one, or that of the expert that will be missed last.
+
+        With `may_drop` a read that nobody waits for is given up where nothing else is left.
+        """
+        self._free += [slot for slot in self._leaving if slot.read is None or slot.read.settled]
+        self._leaving = [slot for slot in self._leaving if slot.read is not None and not slot.read.settled]
+        if self._free:
+            return self._free.pop()
+        if not self._victims:
+            settled = [slot for slot in self._where.values() if slot.read is not None and slot.read.settled]
+            self._victims = sorted(settled, key=lambda slot: -self._cost(slot, layer))
+        while self._victims:
+            slot = self._victims.pop()
+            if slot.key is not None and slot.key not in keep and slot.read is not None and slot.read.settled:
+                self._empty(slot)
+                return slot
+        if may_drop:
+            under_way = [slot for key, slot in self._where.items() if key not in keep]
+            if under_way:
+                self._drop(under_way[-1])
+        return self._free.pop() if self._free else None
+
+    def _vacate_last(self, left: list[Key]) -> _Slot | None:
+        """Where everything in memory is needed by this pass: the slot of what it needs last."""
+        for key in reversed(left[1:]):
+            slot = self._where.get(key)
+            if slot is not None and slot.read is not None and slot.read.settled:
+                self._empty(slot)
+                return slot
+        return None
+
+    def _empty(self, slot: _Slot) -> None:
+        if slot.key is not None:
+            del self._where[slot.key]
+        self._counter.prefetch_wasted += slot.guessed
+        slot.key, slot.net, slot.guessed = None, None, False
+
+    def _drop(self, slot: _Slot) -> None:
+        """Give up a read, and its slot as soon as nothing more arrives there."""
+        if slot.read is not None:
+            self._reader.drop(slot.read)
+        self._empty(slot)
+        (self._free if slot.read is None or slot.read.settled else self._leaving).append(slot)
+
+    def _forget_wrong_guesses(self, layer: int) -> None:
+        """Drop the guesses for this layer that have not begun to arrive; the others may still be of use."""
+        for key, slot in list(self._where.items()):
+            wrong = slot.guessed and key[0] == layer and key not in self._needed
+            if wrong and slot.read is not None and not slot.read.begun:
+                self._drop(slot)
+
+    def _discard_failed(self) -> None:
+        for slot in list(self._where.values()):
+            if slot.read is not None and slot.read.error is not None:
+                self._drop(slot)
+
+    def _cost(self, slot: _Slot, layer: int) -> float:
+        assert slot.key is not None
+        return self.eviction.cost(slot.key, layer)
+
+    def _count(self, keys: list[Key]) -> None:
+        counter = self._counter
+        counter.expert_uses += len(keys)
+        for key in keys:
+            slot = self._where.get(key)
+            if slot is None:
+                counter.expert_loads += 1
+                continue
+            counter.expert_hits += 1
+            if slot.guessed:
+                counter.prefetch_used += 1
+                slot.guessed = False
+
+    def _distance(self, key: Key) -> int:
+        read = self._read_of(key)
+        return 2 if read is None else 0 if read.complete else 1
+
+    def _read_of(self, key: Key) -> Read | None:
+        slot = self._where.get(key)
+        return None if slot is None else slot.read
+
+    def _error_of(self, key: Key) -> CheckpointError | None:
+        read = self._read_of(key)
+        return None if read is None else read.error
+
+    def _net(self, key: Key) -> Expert:
+        slot = self._where[key]
+        if slot.net is None:
+            slot.net = self._make_net(key, slot.memory)
+        return slot.net
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExperts:
+    """One layer's experts in a store; see `engine.model.feed_forward.ExpertBank`."""
+
+    store: ExpertStore
+    layer: int
+
+    def fetch(self, numbers: tuple[int, ...], in_order: bool) -> Iterator[Mapping[int, Expert]]:
+        """Ask now, hand out as they arrive."""
+        return self.store.fetch(self.layer, numbers, in_order)
+
+    def expect(self, numbers: tuple[int, ...]) -> None:
+        """Start reading what is not there."""
+        self.store.expect(self.layer, numbers)

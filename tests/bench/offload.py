@@ -1,0 +1,273 @@
+"""A checkpoint four times the RAM budget, in a small machine: `python -m tests.bench.offload`.
+
+One memory control group of 4 GB holds, one after another, draftscope with a quarter of the synthetic FP8
+checkpoint as its budget, transformers with accelerate's disk offload, and a bare reader of the same experts.
+Cold: the page cache is dropped before every reply. Warm: it is not, and keeps what the group has room for,
+which a budget that leaves room is free to profit from; that table stands apart.
+
+Before each measured reply comes a short one to another prompt, so that experts are not in memory because
+this text has just been decoded at another depth; still, an engine may have learned which it likes, so depth 0
+comes once more at the end, as a control. Weights are random, so next to no draft is accepted: what depths
+show is what a wider verifying pass costs. Prompts' time is in no figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.bench.cgroup import MemoryGroup
+from tests.bench.memory import ALLOWANCE_BYTES, PeakMemory, drop_page_cache
+from tests.bench.replies import HEAD, Streamed, reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Result = dict[str, Any]
+
+GROUP = "draftscope-bench"
+GROUP_BYTES = 4_000_000_000
+PROMPT = list(range(100, 132))
+OTHER_PROMPT = list(range(5000, 5032))
+OTHER_TOKENS = 8
+TOKENS = 48
+DEPTHS = (0, 1, 2, 3, 4, 0)
+READERS = (1, 2, 4, 8)
+RATIO_BOUND, DRIVE_BOUND = 6.0, 0.85
+THEIR_TOKENS = 8
+THEIR_SECONDS = 120.0
+CHILD_SECONDS = 1800.0
+
+
+def draftscope(options: argparse.Namespace) -> Iterator[Result]:
+    """All depths cold, then all depths warm, in one process."""
+    with PeakMemory() as memory:
+        from engine import GenerateOptions, load
+
+        shards = sorted(options.folder.glob("*.safetensors"))
+        began = time.perf_counter()
+        engine = load(options.folder, ram=options.ram, threads=options.threads, context=512)
+        yield {"load_seconds": time.perf_counter() - began}
+        for phase in ("cold", "warm"):
+            for depth in DEPTHS:
+                reply(
+                    engine, OTHER_PROMPT, GenerateOptions(max_tokens=OTHER_TOKENS, depth=0, ignore_eos=True)
+                )
+                if phase == "cold":
+                    drop_page_cache(shards)
+                asked = GenerateOptions(max_tokens=options.tokens, depth=depth, ignore_eos=True)
+                yield {"phase": phase, **asdict(reply(engine, PROMPT, asked))}
+    yield {"peak_bytes": memory.peak_bytes}
+
+
+def transformers(options: argparse.Namespace) -> Iterator[Result]:
+    """One reply, from the first token on, as far as the time allows."""
+    with PeakMemory() as memory:
+        import torch
+        from transformers import AutoModelForCausalLM, FineGrainedFP8Config
+        from transformers.generation.stopping_criteria import StoppingCriteria, StoppingCriteriaList
+
+        class Clock(StoppingCriteria):
+            """Notes when each token came, and ends the reply in time."""
+
+            def __init__(self) -> None:
+                self.times: list[float] = []
+
+            def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+                self.times.append(time.perf_counter())
+                is_over = self.times[-1] - self.times[0] > THEIR_SECONDS
+                return torch.full((input_ids.shape[0],), is_over, dtype=torch.bool)
+
+        torch.set_num_threads(options.threads)
+        began = time.perf_counter()
+        model = AutoModelForCausalLM.from_pretrained(
+            options.folder,
+            dtype=torch.bfloat16,
+            device_map="auto",
+            max_memory={"cpu": options.cpu_memory},
+            offload_folder=str(options.offload_folder),
+            quantization_config=FineGrainedFP8Config(dequantize=True),
+        )
+        yield {"load_seconds": time.perf_counter() - began}
+        drop_page_cache([*options.folder.glob("*.safetensors"), *options.offload_folder.glob("*")])
+        clock = Clock()
+        text = model.generate(
+            torch.tensor([PROMPT]),
+            max_new_tokens=THEIR_TOKENS + 1,
+            min_new_tokens=THEIR_TOKENS + 1,
+            do_sample=False,
+            pad_token_id=1,
+            stopping_criteria=StoppingCriteriaList([clock]),
+        )
+        tokens = len(clock.times) - 1
+        yield {"tokens": tokens, "seconds": clock.times[-1] - clock.times[0]}
+        yield {"ids": text[0, len(PROMPT) :].tolist()}
+    yield {"peak_bytes": memory.peak_bytes}
+
+
+def reader(options: argparse.Namespace) -> Iterator[Result]:
+    """The same ranges with nothing to compute: buffered, then past the page cache, with several threads."""
+    from tests.bench.reader import draw, read
+
+    shards = sorted(options.folder.glob("*.safetensors"))
+    spans = draw(options.folder, options.loads, options.loads_per_layer)
+    for direct in (False, True):
+        for readers in READERS:
+            drop_page_cache(shards)
+            try:
+                speed = read(spans, readers, direct, options.ram)
+            except OSError as error:  # a file system without O_DIRECT
+                yield {"direct": direct, "readers": readers, "error": str(error)}
+                break
+            yield {"direct": direct, "readers": readers, "gb_per_second": speed.gb_per_second}
+
+
+CHILDREN: dict[str, Callable[[argparse.Namespace], Iterator[Result]]] = {
+    "draftscope": draftscope,
+    "transformers": transformers,
+    "reader": reader,
+}
+
+
+def run(group: MemoryGroup, name: str, options: argparse.Namespace, **values: object) -> list[Result]:
+    """Run a child inside the group and return what it measured; raises RuntimeError where it failed."""
+    given = {"folder": options.folder, "threads": options.threads, "tokens": options.tokens, **values}
+    command = [sys.executable, "-m", "tests.bench.offload", "--only", name]
+    command += [part for key, value in given.items() for part in (f"--{key.replace('_', '-')}", str(value))]
+    done = subprocess.run(
+        group.command(command), stdout=subprocess.PIPE, text=True, timeout=CHILD_SECONDS, check=False
+    )
+    if done.returncode:
+        reason = "the group's memory did not suffice" if done.returncode == -9 else "see above"
+        raise RuntimeError(f"{name} ended with status {done.returncode}: {reason}")
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def ours(group: MemoryGroup, options: argparse.Namespace, budget: int) -> list[Streamed]:
+    """Print draftscope's tables; returns the cold replies."""
+    loaded, *replies, memory = run(group, "draftscope", options, ram=budget)
+    phases: dict[str, list[Streamed]] = {"cold": [], "warm": []}
+    for values in replies:
+        phases[values.pop("phase")].append(Streamed(**values))
+    for phase, streamed in phases.items():
+        print(f"\n## draftscope, page cache {phase}\n{HEAD}")
+        print("\n".join(each.row() for each in streamed))
+    text = phases["cold"][0].ids
+    is_same = all(each.ids == text for streamed in phases.values() for each in streamed)
+    print(f"\nThe text is {'the same' if is_same else 'NOT THE SAME'} in all of them; ", end="")
+    print(f"{len(set(text))} of its {len(text)} tokens differ. Loaded in {loaded['load_seconds']:.1f} s.")
+    bound = budget + ALLOWANCE_BYTES
+    print(
+        f"Peak RssAnon + RssShmem {memory['peak_bytes'] / 1e9:.2f} GB, bound {bound / 1e9:.2f} GB: ", end=""
+    )
+    print("kept" if memory["peak_bytes"] <= bound else "BROKEN")
+    return phases["cold"]
+
+
+def theirs(group: MemoryGroup, options: argparse.Namespace, cold: Streamed) -> None:
+    """Print transformers' speed and the ratio to it, with the most memory that the group lets it have."""
+    for cpu_memory in options.cpu_memory.split(","):
+        print(f"\n## transformers + accelerate, {cpu_memory} of weights in RAM, the rest on the disk")
+        try:
+            with tempfile.TemporaryDirectory(prefix="offloaded-", dir=options.folder.parent) as folder:
+                loaded, timed, text, memory = run(
+                    group, "transformers", options, cpu_memory=cpu_memory, offload_folder=folder
+                )
+        except RuntimeError as error:
+            print(f"{error}.")
+            continue
+        speed = timed["tokens"] / timed["seconds"]
+        print(
+            f"Loaded in {loaded['load_seconds']:.0f} s; {timed['tokens']} tokens at {speed:.3f} tokens/s; ",
+            end="",
+        )
+        print(f"peak RssAnon + RssShmem {memory['peak_bytes'] / 1e9:.2f} GB.")
+        same = sum(a == b for a, b in zip(text["ids"], cold.ids, strict=False))
+        print(f"{same} of its {len(text['ids'])} tokens are ours (it computes in bfloat16).")
+        print(
+            f"draftscope, depth 0, cold: {cold.tokens_per_second / speed:.1f} times (bound {RATIO_BOUND:.0f})"
+        )
+        return
+    print("No ratio: transformers did not run in this group.")
+
+
+def bare(group: MemoryGroup, options: argparse.Namespace, budget: int, cold: list[Streamed]) -> None:
+    """Print the bare reader's speeds, and the engine's against the best of them."""
+    from engine.checkpoint.checkpoint import open_checkpoint
+    from engine.config import read_config
+    from tests.bench.reader import expert_bytes
+
+    config = read_config(options.folder)
+    with open_checkpoint(options.folder) as checkpoint:
+        loads = max(round(cold[0].bytes_read / expert_bytes(checkpoint, config)), 1)
+    layers = sum(config.is_moe(layer) for layer in range(config.num_hidden_layers))
+    per_layer = min(max(round(loads / cold[0].tokens / layers), 1), config.n_routed_experts)
+    print(f"\n## A bare reader of {loads:,} experts, {per_layer} at a time of each layer, page cache cold")
+    print("| | " + " | ".join(f"readers: {readers}" for readers in READERS), end=" |\n")
+    print("|---|" + "---|" * len(READERS))
+    found = run(group, "reader", options, ram=budget, loads=loads, loads_per_layer=per_layer)
+    for direct in (False, True):
+        cells = [each for each in found if each["direct"] is direct]
+        shown = [
+            f"{each['gb_per_second']:.2f}" if "gb_per_second" in each else each["error"] for each in cells
+        ]
+        print(f"| {'O_DIRECT' if direct else 'buffered'}, GB/s | {' | '.join(shown)} |")
+    best = max(each.get("gb_per_second", 0.0) for each in found)
+    for each in cold:
+        share = each.drive_gb_per_second / best
+        print(f"depth {each.depth}: the engine reads at {share:.0%} of the best (bound {DRIVE_BOUND:.0%})")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, default=Path("/tmp/draftscope-synthetic"))
+    parser.add_argument("--ram-share", type=float, default=0.25, help="budget, as a share of the checkpoint")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--tokens", type=int, default=TOKENS)
+    parser.add_argument(
+        "--cpu-memory", default="2GB,1.5GB,1GB", help="for transformers; the first that works"
+    )
+    parser.add_argument("--only", choices=CHILDREN, help=argparse.SUPPRESS)
+    parser.add_argument("--offload-folder", type=Path, help=argparse.SUPPRESS)
+    for name in ("--ram", "--loads", "--loads-per-layer"):
+        parser.add_argument(name, type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.only:
+        for result in CHILDREN[options.only](options):
+            print(json.dumps(result), flush=True)
+        return 0
+    from tests.bench.synthetic import synthesise
+
+    shards = sorted(synthesise(options.folder).glob("*.safetensors"))
+    size = sum(file.stat().st_size for file in shards)
+    budget = int(size * options.ram_share)
+    try:
+        group = MemoryGroup(GROUP, GROUP_BYTES)
+    except OSError as error:
+        print(f"This needs a memory control group, and none can be made here: {error}.", file=sys.stderr)
+        return 2
+    print(
+        f"FP8 checkpoint of {size / 1e9:.2f} GB, budget {budget / 1e9:.2f} GB, {options.threads} threads, ",
+        end="",
+    )
+    print(f"{options.tokens} tokens, greedy, in a memory group of {GROUP_BYTES / 1e9:.2f} GB")
+    with group:
+        drop_page_cache(shards)
+        cold = ours(group, options, budget)
+        theirs(group, options, cold[0])
+        bare(group, options, budget, cold)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
