@@ -124,7 +124,10 @@ def test_clock_ignores_pauses() -> None:
 def test_schedule() -> None:
     assert rate_factor(0, 0.0) == pytest.approx(1 / 30)
     assert rate_factor(100, 0.3) == 1.0
-    assert rate_factor(100, 0.675) == pytest.approx(0.5)
+    assert rate_factor(100, 0.675 * 0.862) == pytest.approx(0.5)
+    assert rate_factor(100, 0.861) == pytest.approx(0.02, abs=1e-3)
+    assert rate_factor(100, 0.862) == pytest.approx(0.3)
+    assert rate_factor(100, 0.931) == pytest.approx(0.15)
     assert rate_factor(100, 1.0) == 0.02
     assert (mtp_weight(0.1), mtp_weight(0.6)) == (0.3, 0.2)
 
@@ -136,7 +139,14 @@ def test_card_states_only_what_was_measured() -> None:
     full = model_card(
         demo_json(),
         "fp8",
-        Measured(0.4, (0.9, 0.5), 2.3, (("sum", 17, 20),), ("France",), training_minutes=100),
+        Measured(
+            heldout_loss=0.4,
+            acceptance=(0.9, 0.5),
+            mean_length=2.3,
+            skills=(("sum", 17, 20),),
+            countries=("France",),
+            training_minutes=100,
+        ),
     )
     for part in ("0.400", "0.90 / 0.50", "2.30", "17 of 20", "France", "100 minutes", "at depth 2"):
         assert part in full
