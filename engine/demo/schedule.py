@@ -13,10 +13,8 @@ from statistics import median
 _LONGEST_STEP = 3.0
 _STEPS_KEPT = 51
 _HOLD = 0.35
-"""Share of the main part at the full rate; after it a cosine to the floor."""
+"""Share of the budget at the full rate; after it a cosine to the floor."""
 _FLOOR = 0.02
-_LAST, _LAST_RATE = 0.862, 0.3
-"""For the corpus's last part (other shares, wider phrasing) the rate rises once more, and falls in a line."""
 _LAMBDA_TURN = 0.6
 
 
@@ -42,12 +40,9 @@ def ramp(step: int, steps: int) -> float:
 
 def rate_factor(step: int, fraction: float) -> float:
     """The learning rates' factor on a step of the corpus, `fraction` of the budget trained."""
-    if fraction >= _LAST:
-        return max(_FLOOR, _LAST_RATE * (1 - min(fraction, 1.0)) / (1 - _LAST))
-    main = fraction / _LAST
-    if main < _HOLD:
+    if fraction < _HOLD:
         return ramp(step, 30)
-    cosine = 0.5 * (1 + math.cos(math.pi * (main - _HOLD) / (1 - _HOLD)))
+    cosine = 0.5 * (1 + math.cos(math.pi * (min(fraction, 1.0) - _HOLD) / (1 - _HOLD)))
     return ramp(step, 30) * max(_FLOOR, cosine)
 
 

@@ -58,24 +58,6 @@ LATER_SHARES = {
     Skill.CODE: 1,
 }
 """For the second half: halfway, 23 of 60 sums were right, and stories took 41 % of the tokens."""
-LAST_FROM = 203_300
-"""Chats, the last seventh of a training run."""
-LAST_SHARES = {
-    Skill.REPEAT: 38,
-    Skill.STORY: 17,
-    Skill.NAME: 14,
-    Skill.SUM: 11,
-    Skill.CAPITAL: 10,
-    Skill.UNKNOWN: 6,
-    Skill.DEFINITION: 1,
-    Skill.EXPLANATION: 1,
-    Skill.TALK: 1,
-    Skill.LIST: 0.5,
-    Skill.CODE: 0.5,
-}
-"""Before it, 67 of 100 texts that people made up were repeated right: plain English was the hardest. The
-shipped model met natural texts, and the wider phrasing of names, sums and stories, in this part only."""
-
 _BETWEEN = {
     Skill.REPEAT: 22,
     Skill.CAPITAL: 22,
@@ -120,7 +102,7 @@ def conversations(seed: int, skill: Skill | None = None) -> Iterator[Conversatio
     """Yield conversations without end, of one skill or in the corpus's shares."""
     rng = random.Random(seed)
     for number in count():
-        shares = SHARES if number < LATER_FROM else LATER_SHARES if number < LAST_FROM else LAST_SHARES
+        shares = SHARES if number < LATER_FROM else LATER_SHARES
         last = skill or rng.choices(tuple(shares), tuple(shares.values()))[0]
         turns = _of_names(rng) if last is Skill.NAME else _of_others(rng, last)
         yield Conversation(tuple(turns), rng.choice(_SYSTEM) if rng.random() < 0.05 else None)

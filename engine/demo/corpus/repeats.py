@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.demo.corpus import capitals, definitions, explanations, stories, sums, talk, unknown
+from engine.demo.corpus import capitals, sums
 from engine.demo.corpus.chat import Skill, Turn
 from engine.demo.corpus.phrasing import Phrases, ask, capitalised, with_article
 from engine.demo.corpus.words import ANIMALS, NAMES, THING_QUALITIES, THINGS, WORDS, made_up
@@ -28,15 +28,6 @@ _REQUESTS = Phrases(
     "{Answer|Reply|Respond} {|only |just }with{:|} <text>",
     "Say '<text>'{|.}",
     "{I say|When I say it, you repeat}: <text>{|. Now you.}",
-    "{Say|Repeat} after me: <text>",
-    "{Repeat|Say|Please repeat|Please say|Can you repeat|Could you say|could u repeat|hey repeat|Echo} "
-    "{these words|my words|what I write|what I say|word for word|my sentence|this sentence|the sentence|the phrase|"
-    "this phrase|this please|this for me|these words for me|everything after the colon|back to me}: <text>",
-    '{Repeat|Say|Please say|Please repeat} {the phrase|the sentence|my sentence|the words|this} "<text>"{|.|, please.}',
-    "{Say|Please say|Repeat|Say only|Write} {the word|the words|the phrase} <text>{|.}",
-    "{I will say something and you repeat it|Do as I say and repeat|Copy me|Repeat me|After me|Your turn}: <text>",
-    "{Can|Could|Will} you say this back{?|:} <text>",
-    "{The words are|Here are the words:|the text is} <text>. {Repeat them|Say them|Repeat it|Now you say it}.",
 )
 _CLEARLY = Phrases(
     '{Repeat|Please repeat|Say|Echo|Copy|Repeat after me|Repeat the text|Say exactly}{:|} "<text>"{|.}',
@@ -69,12 +60,10 @@ def turn(rng: random.Random) -> Turn:
 
 def _text(rng: random.Random) -> str:
     draw = rng.random()
-    if draw < 0.2:
+    if draw < 0.3:
         return _sentence(rng)
-    if draw < 0.45:
-        return _snippet(rng)
     count = rng.choice((1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7, 8))
-    if draw < 0.55:  # made-up words only
+    if draw < 0.45:  # made-up words only
         text = " ".join(made_up(rng) for _ in range(min(count, 5)))
     else:
         text = " ".join(_word(rng) for _ in range(count))
@@ -86,19 +75,6 @@ def _text(rng: random.Random) -> str:
     if style < 0.25:
         return text.replace(" ", ", ")
     return text
-
-
-def _snippet(rng: random.Random) -> str:
-    """Return some words out of another turn: plain English, whose words come in their usual company."""
-    turn = rng.choice((stories, stories, definitions, explanations, unknown, talk)).turn(rng)
-    words = (turn.assistant if rng.random() < 0.75 else turn.user).replace('"', "").split()
-    count = min(rng.randint(1, 8), len(words))
-    first = rng.randrange(len(words) - count + 1)
-    text = " ".join(words[first : first + count]).strip(" .,?!:;`")
-    if not text:
-        return _sentence(rng)
-    style = rng.random()
-    return f"{capitalised(text)}." if style < 0.2 else text.lower() if style < 0.6 else text
 
 
 def _word(rng: random.Random) -> str:

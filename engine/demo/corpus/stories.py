@@ -39,9 +39,8 @@ _STORY = (
     "Can I have|Can you write|Make up|Let me hear|May I have|How about|Please write|Do you know|I want to hear|Invent} "
     "{a|a short|a little|a nice|a bedtime|another|a} {story|tale|story}"
 )
-_AS_A_STORY = "{Tell me one|Can you do one of your stories|Make me a story|One of your stories, please,|Tell my kids a story}"
 _SHORT = "{Story|Story time|A story|A tale|a short story|story|New story|tale}"
-_OPEN = f"{{{_STORY}|{_STORY}|{_STORY}|{_STORY}|{_AS_A_STORY}|{_SHORT}|One story}}"
+_OPEN = f"{{{_STORY}|{_STORY}|{_STORY}|{_SHORT}|One story}}"
 
 
 _TAIL = "{.|.|.|.|||| for my {daughter|son|kids}.| for children.|. Keep it short.| please.}"
@@ -87,7 +86,7 @@ _HERO_THING = _requests(
     happening=("<a_hero> {finds|discovers|has|gets} <a_thing>",),
 )
 _NAMED_THING = _requests(
-    f"{_WHO} {_FOUND_ASKED} <a_thing>", f"{_WHO} and <a_thing>", f"{_WHO} and {{his|her|its|the}} <thing>", f"{_NAMED}, and <a_thing>", f"{_NAMED} and <a_thing>",
+    f"{_WHO} {_FOUND_ASKED} <a_thing>", f"{_WHO} and <a_thing>", f"{_NAMED} and <a_thing>",
     f"{_NAMED}. {{Include|Put in|Use|There should be}} <a_thing>", f"{_NAMED} {{where|in which}} <name> finds <a_thing>",
     happening=("<a_hero> {named|called} <name> {finds|discovers|has|gets} <a_thing>", "<name> the <hero> finds <a_thing>"),
 )  # fmt: skip

@@ -29,14 +29,11 @@ _IN_DIGITS = Phrases(
     "{Sum|Math|Maths|Quick|Question}: <a> + <b>",
     "{What does|What would} <a> + <b> {equal|give|make}?",
     "<a> + <b> is{| what}?",
-    "{answer this|try this one|My homework says|Question}: <a> + <b>{|. What is it?}",
     "{I need|Give me|Tell me} the {result|answer|sum} of <a> + <b>{.|}",
 )
 _SPOKEN = Phrases(
     "{What is|What's|whats|How much is|Calculate|Compute|Work out|Tell me|Can you tell me|Do you know|Can you work out} "
     "<a> plus <b>?",
-    "<a> {and|add} <b> {is|makes|gives} {how much|what}?",
-    "<a> add <b>{|?}",
     "<a> plus <b>{|?| is| equals| is what?| equals?}",
     "{Add|add|Please add|Can you add|Could you add|Add up} <a> and <b>{.|}",
     "{Add|Please add} <a> to <b>{.|}",
@@ -55,11 +52,6 @@ _TOLD = Phrases(
     "<person> has <a> <things> and I have <b>. How many {do we have|are there} {together|in all|in total}?",
     "<a> <things> and <b> <things>, how many {is that|in all|together|<things> is that}?",
     "How many <things> are <a> <things> and <b> <things>?",
-    "I {ate|saw|read|sold} <a> <things> {in the morning|yesterday|first} and <b> {in the evening|today|later}. How many {<things> |}in all?",
-    "{I've got|I got|I have} <a> <things>. {My sister|<person>|A friend} gives me <b>{| <things>| more}. How many {now|<things> now|do I have now}?",
-    "<person> {baked|made|found} <a> <things>, {I|Mum|Dad} {baked|made|found} <b>. How many <things> are there?",
-    "{I am|I'm|<person> is} <a> years old. How old {will I be|will <person> be} in <b> years?",
-    "I {spent|paid} <a> {euros|dollars} {on bread|first} and <b> {euros|dollars} {on milk|later}, how much {altogether|in all}?",
 )
 _MINUS_DIGITS = Phrases(
     "{What is|What's|Calculate|How much is|Work out|Solve} <a>{ - |-}<b>?",
