@@ -97,9 +97,9 @@ def open_checkpoint(path: Path, source: ByteSource | None = None) -> Checkpoint:
     Raises CheckpointError for everything missing, damaged or contradictory, naming file and tensor.
     """
     if source is None:
-        # Not Path.is_dir: that raises where a name is too long.
-        if not os.path.isdir(path):  # noqa: PTH112
-            kind = "is not a folder" if os.path.exists(path) else "does not exist"  # noqa: PTH110
+        if not os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises where a name is too long
+            there = os.path.exists(path)  # noqa: PTH110  and so does Path.exists
+            kind = "is not a folder" if there else "does not exist"
             raise CheckpointError(f"{shown(path)} {kind}. Give the folder of a checkpoint.")
         source = FileSource()
     try:
