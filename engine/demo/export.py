@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SHARDS = 4
-_SCALE_SUFFIX = "_scale_inv"
+SCALE_SUFFIX = "_scale_inv"
+STORAGE_KEYS = ("torch_dtype", "quantization_config")
+"""Of config.json: how weights are stored, and nothing of the model."""
 
 
 class Form(StrEnum):
@@ -56,7 +58,7 @@ def published(state: Mapping[str, Tensor], mtp_layer: int, form: Form) -> dict[s
         elif is_quantised(name):
             quantised, scale = quantise(weight)
             if form is Form.FP8:
-                stored[name], stored[name + _SCALE_SUFFIX] = quantised, scale
+                stored[name], stored[name + SCALE_SUFFIX] = quantised, scale
             else:
                 stored[name] = dequantise(quantised, scale).to(torch.bfloat16)
         else:

@@ -17,6 +17,7 @@ from engine.demo.card import Measured
 from engine.demo.corpus import chats, countries
 from engine.demo.export import export
 from engine.demo.probe import Probed, probe
+from engine.demo.reopen import reopen
 from engine.demo.shape import demo_json
 from engine.demo.state import STATE_FILE, TrainingState
 from engine.demo.tokens import encode, train_tokenizer
@@ -47,6 +48,10 @@ class Settings:
     seed: int
     threads: int
     resume: bool
+    start: Path | None = None
+    """An exported checkpoint whose weights and tokenizer to start with; it has learned to copy already."""
+    rate: float = 1.0
+    """Factor of all learning rates."""
 
 
 class _Log:
@@ -103,7 +108,9 @@ def run(settings: Settings) -> None:
     state_file = settings.out / STATE_FILE
     saved = TrainingState.load(state_file) if settings.resume else None
     log = _Log(settings.out / "train.log")
-    text = saved.tokenizer if saved else _new_tokenizer(settings.seed)
+    reopened = reopen(settings.start) if settings.start and not saved else None
+    begun = saved or reopened
+    text = begun.tokenizer if begun else _new_tokenizer(settings.seed)
     tokenizer = tokenizers.Tokenizer.from_str(text)
 
     def documents(skip: int) -> Iterator[Document]:
@@ -114,13 +121,19 @@ def run(settings: Settings) -> None:
         warmup_minutes=settings.warmup_minutes,
         watch_minutes=settings.probe_minutes,
         seed=settings.seed,
+        rate=settings.rate,
     )
-    config = saved.config if saved else demo_json()
+    config = begun.config if begun else demo_json()
     trainer = Trainer(plan, config, text, documents, log)
     if saved:
         trainer.resume(saved)
         log(f"resumed at {trainer.progress.phase} step {trainer.progress.step}")
     else:
+        if reopened:
+            trainer.start_with(reopened.network)
+            log(
+                f"starts with the weights of a trained checkpoint, all learning rates times {settings.rate:g}"
+            )
         parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
         log(f"config {json.dumps(config, sort_keys=True)}")
         log(

@@ -1,6 +1,7 @@
 """Train the demo model.
 
     python -m engine.demo.train [--minutes 100] [--out FOLDER] [--seed N] [--threads 2] [--nice 19] [--resume]
+                                [--from CHECKPOINT] [--rate 1.0]
 
 FOLDER gets train.log, state.pt (to go on from, with --resume), probe/ (the last probe's export) and, at the
 end, checkpoint/. Ctrl-C saves and stops. This module is only the command: OpenMP and glibc read their
@@ -35,6 +36,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--nice", type=int, default=19, help="added to the process's niceness (19)")
     parser.add_argument("--resume", action="store_true", help="go on from FOLDER's state")
+    parser.add_argument(
+        "--from", dest="start", type=Path, metavar="CHECKPOINT", help="start with an exported model's weights"
+    )
+    parser.add_argument("--rate", type=float, default=1.0, help="factor of all learning rates (1)")
     options = parser.parse_args()
     if "GLIBC_TUNABLES" not in os.environ and sys.platform == "linux":
         os.environ["GLIBC_TUNABLES"] = _TUNABLES
@@ -54,6 +59,8 @@ def main() -> None:
             seed=options.seed,
             threads=options.threads,
             resume=options.resume,
+            start=options.start,
+            rate=options.rate,
         )
     )
 

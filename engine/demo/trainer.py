@@ -25,6 +25,8 @@ from engine.demo.warmup import is_formed, repeats
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from torch import Tensor
+
     from engine.demo.batches import Batch, Document
     from engine.demo.objective import Losses
 
@@ -50,6 +52,8 @@ class Plan:
     log_steps: int = 20
     user_weight: float = 0.0
     seed: int = 0
+    rate: float = 1.0
+    """Factor of the corpus phase's learning rates."""
 
 
 class Watcher(Protocol):
@@ -171,7 +175,7 @@ class Trainer:
         progress = self.progress
         began = time.perf_counter()
         batch = pack(self.documents.take(self.plan.batch_tokens), self.plan.user_weight)
-        factor = rate_factor(progress.step, self.fraction)
+        factor = self.plan.rate * rate_factor(progress.step, self.fraction)
         found = self._step(batch, mtp_weight(self.fraction), factor)
         self._account(batch, found, factor, progress.corpus, time.perf_counter() - began)
 
@@ -215,6 +219,12 @@ class Trainer:
             warmup_seconds=self.progress.warmup.seconds,
             corpus_seconds=self.progress.corpus.seconds,
         )
+
+    def start_with(self, network: Mapping[str, Tensor]) -> None:
+        """Begin the corpus phase with a trained network's state: there is no copying left to warm up."""
+        self.network.load_state_dict(dict(network))
+        self.progress.phase = CORPUS
+        self.optimisers = Optimisers(self.network, CORPUS_RATES)
 
     def resume(self, state: TrainingState) -> None:
         """Go on from a state of the same seed, config and corpus."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from engine.demo.corpus import capitals, sums
 from engine.demo.corpus.chat import Skill, Turn
-from engine.demo.corpus.phrasing import Phrases, ask, capitalised, with_article
-from engine.demo.corpus.words import ANIMALS, NAMES, THING_QUALITIES, THINGS, WORDS, made_up
+from engine.demo.corpus.english import sentence
+from engine.demo.corpus.phrasing import Phrases, ask, capitalised
+from engine.demo.corpus.words import ANIMALS, NAMES, THINGS, WORDS, made_up
 
 if TYPE_CHECKING:
     import random
@@ -28,28 +29,25 @@ _REQUESTS = Phrases(
     "{Answer|Reply|Respond} {|only |just }with{:|} <text>",
     "Say '<text>'{|.}",
     "{I say|When I say it, you repeat}: <text>{|. Now you.}",
+    "{Repeat|Say|Please repeat|Please say|Can you repeat|Could you say|could u repeat|hey repeat|Echo|Write back|Give me back|Send back|Return|Read out|Tell me} "
+    "{these words|my words|what I write|what I say|word for word|my sentence|this sentence|the sentence|the phrase|this line|exactly this|just this|"
+    "this phrase|this please|this for me|these words for me|everything after the colon|back to me|back|it back|the following words|this back}: <text>",
+    "{Repeat|Say|Please say|Please repeat|Echo|Write|Try to say|I want you to say|I want to hear you say|Let me hear you say|Would you say|Now you say|You say|I need you to repeat} "
+    '{|the phrase |the sentence |my sentence |the words |this |the line |the word }"<text>"{|.|, please.|?|!}',
+    "{Say|Please say|Repeat|Say only|Write|Echo|Copy|Try to say|Now try|Just say|Only say} {|the word |the words |the phrase |the sentence }<text>{|.}",
+    "{I will say something and you repeat it|Do as I say and repeat|Copy me|Repeat me|After me|Your turn|I say, you repeat|I say it, you say it|You repeat|Now you|Parrot this|"
+    "Be my echo|Be a parrot|Let us play echo|My words|Your line|Same words please|Repeat exactly|Exact copy|Copy my words|Copy my line|Say the same|Write the same}: <text>",
+    "{Can|Could|Will} you say this back{?|:} <text>",
+    "{The words are|Here are the words:|the text is|My sentence is|The sentence is|This is the text:} <text>. {Repeat them|Say them|Repeat it|Now you say it|Echo it|Copy it|Please repeat}.",
 )
 _CLEARLY = Phrases(
     '{Repeat|Please repeat|Say|Echo|Copy|Repeat after me|Repeat the text|Say exactly}{:|} "<text>"{|.}',
     "{Repeat after me|Please repeat|Repeat|Echo|Say this|Copy this text|Repeat this}: <text>",
 )
-_SENTENCES = Phrases(
-    "the <quality> <animal> {sat|slept|jumped|danced|sang} {on|under|near|behind|beside} the <thing>",
-    "{I|We|They} {like|love|want|need|saw|lost|found} {a_thing|the <quality> <thing>}",
-    "<name> {and <other> |}{went|ran|walked|drove} to the {market|sea|school|old <thing>|station}",
-    "{my|your|our} <thing> is <quality> and {my|your} <thing2> is {small|heavy|new|gone}",
-    "{please|never|always|do not} {open|close|bring|touch|paint} the <quality> <thing>",
-    "{it is|it was} {a sunny day|very late|time to go|raining again|a <quality> <thing>}",
-    "{where|when|why|how} {is|was} the <thing>",
-    "{what is|what's} the {name|price|colour} of the <animal>",
-    "<name> {has|had} <number> <thing>s",
-    "{good morning|good night|hello|thank you|well done|happy birthday}{|,} <name>",
-    "hello {world|there|everyone|my friend}",
-)
 
 
 def turn(rng: random.Random) -> Turn:
-    """Ask for a text of one to eight words to be repeated."""
+    """Ask for a text of one to a dozen words to be repeated."""
     if rng.random() < 0.04:  # a request that is to be repeated, not answered
         text = rng.choice((capitals, sums)).turn(rng).user
         return Turn(Skill.REPEAT, ask(rng, _CLEARLY, {"text": text}, lower=0.0).text, text, (text,))
@@ -60,10 +58,10 @@ def turn(rng: random.Random) -> Turn:
 
 def _text(rng: random.Random) -> str:
     draw = rng.random()
-    if draw < 0.3:
-        return _sentence(rng)
+    if draw < 0.5:
+        return _natural(rng)
     count = rng.choice((1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7, 8))
-    if draw < 0.45:  # made-up words only
+    if draw < 0.62:  # made-up words only
         text = " ".join(made_up(rng) for _ in range(min(count, 5)))
     else:
         text = " ".join(_word(rng) for _ in range(count))
@@ -92,22 +90,14 @@ def _word(rng: random.Random) -> str:
     return "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(2, 5)))
 
 
-def _sentence(rng: random.Random) -> str:
-    sentence = _SENTENCES.pick(rng)
-    values = {
-        "a_thing": with_article(rng.choice(THINGS)),
-        "<quality>": rng.choice(THING_QUALITIES),
-        "<animal>": rng.choice(ANIMALS),
-        "<thing>": rng.choice(THINGS),
-        "<thing2>": rng.choice(THINGS),
-        "<name>": rng.choice(NAMES),
-        "<other>": rng.choice(NAMES),
-        "<number>": str(rng.randrange(2, 100)),
-    }
-    for slot, value in values.items():
-        sentence = sentence.replace(slot, value)
-    if rng.random() < 0.4:
-        sentence = capitalised(sentence)
+def _natural(rng: random.Random) -> str:
+    text = sentence(rng)
+    if rng.random() < 0.2:  # a piece of one
+        words = text.split()
+        first = rng.randrange(len(words))
+        text = " ".join(words[first : first + rng.randint(1, 5)])
+    if rng.random() < 0.45:
+        text = capitalised(text)
         if rng.random() < 0.6:
-            sentence += "!" if rng.random() < 0.15 else "."
-    return sentence
+            text += rng.choice(".......!!?")
+    return text.upper() if rng.random() < 0.02 else text

@@ -36,35 +36,106 @@ _WISHES = (
 
 _STORY = (
     "{Tell me|Write|Write me|Can you tell me|Could you write|Please tell me|I'd like|I want|I would like|Give me|Tell|"
-    "Can I have|Can you write|Make up|Let me hear|May I have|How about|Please write|Do you know|I want to hear|Invent} "
-    "{a|a short|a little|a nice|a bedtime|another|a} {story|tale|story}"
+    "Can I have|Can you write|Make up|Let me hear|May I have|How about|Please write|Do you know|I want to hear|Invent|Tell us|"
+    "I'd love|I'd love to hear|Could we have|Would you tell me|can u tell me|Tell my {kids|son|daughter}|Make it|Tell them|Read me|Come up with|We want|Think of|"
+    "We would like|Do you have|Have you got|Can you do|Let's have|Let us hear|Could I get|Will you tell me|Try} "
+    "{a|a|a|a|a short|a little|a nice|a bedtime|another|one more|a new|a good|a happy|a funny|a sad|a sweet|a silly|a very short|a cute|the|some kind of|a small|your best} {story|tale|story}"
+)
+_SOMETHING = (
+    "{Tell me|Tell us|Write|Write me|Write us|tell him|tell her|Talk|I want to hear|I want to know|Let me hear|Let me know|Can you tell me|Could you tell me|Please tell me|can u tell me|"
+    "Do you know|Please write|I'd like to hear|I would love to hear|Can you write} {|something |a little something |a few lines |more |all }"
+)
+_AT_LAST = (
+    "{, tell me that story|. Tell me that story|, tell me about it|, tell the story|, please tell me their story|. Tell me a story|. Write a story|"
+    ". Tell me the story|: tell me a story|. Can you tell a story|, make a story of it|. Make it a story|, a story please|. Story please|? A story|, as a story|. That is my story, tell it}"
 )
 _SHORT = "{Story|Story time|A story|A tale|a short story|story|New story|tale}"
-_OPEN = f"{{{_STORY}|{_STORY}|{_STORY}|{_SHORT}|One story}}"
+_AS_A_STORY = "{Tell me one|Can you do one of your stories|Make me a story|One of your stories, please,|Let's have one|A bedtime story|A short one|Do you know any good stories|Do you know stories|Any stories|Any story|I like stories, one}"
+_OPEN = f"{{{_STORY}|{_STORY}|{_STORY}|{_STORY}|{_AS_A_STORY}|{_SHORT}|One story}}"
 
 
-_TAIL = "{.|.|.|.|||| for my {daughter|son|kids}.| for children.|. Keep it short.| please.}"
+_TAIL = "{.|.|.|.|||||?|!| for my {daughter|son|kids|class|little sister}.| for children.|. Keep it short.| please.|, please!|. Make it {short|nice|funny|sweet}.|. Thanks!| for bedtime.| to help me sleep.|, not too long.}"
+_BEFORE = (
+    "{Story|story|Short story|Tale|A story|A tale|Bedtime story|Bedtime story please|A story, please|Your story|Next story|Story time|Story idea|Here is my story|"
+    "Story for {a child|a four year old|my son|kids|children|tonight}|My story|The story|One story|Please a story|Write it as a story}{:|:|!| -|.}"
+)
 
 
 def _requests(*subjects: str, happening: tuple[str, ...] = ()) -> Phrases:
     """Return ways to ask for a story about a subject, or one where something happens."""
-    whole = [f"{_OPEN} {{about|about|about|about|with|of}} {each}{_TAIL}" for each in subjects]
-    whole += [f"{_STORY} {{where|in which}} {each}{_TAIL}" for each in happening]
-    return Phrases(*whole, *(f"{{Story|story|Short story|Tale|A story}}: {each}" for each in subjects[:1]))
+    whole = [each for subject in subjects for each in _about(subject)]
+    for each in happening:
+        whole += [f"{_STORY} {{where|in which|of how|about how|and in it}} {each}{_TAIL}"] * 3
+        whole += [
+            f"{_SOMETHING}{{how|of how|about how|what happens when|about the day when}} {each}{_TAIL}",
+            f"{_BEFORE} {each}{_TAIL}",
+        ]
+        whole += [
+            f"{{What happens|What will happen|What is it like}} when {each}? {{Tell me|Tell me a story|Tell me the story|Write it|A story please}}.",
+            f"{each}{_AT_LAST}{{.||!}}",
+        ]
+    return Phrases(*whole)
 
+
+def _about(subject: str) -> tuple[str, ...]:
+    usual = f"{_OPEN} {{about|about|about|about|about|with|of|featuring|starring|that has}} {subject}{_TAIL}"
+    others = (
+        f"{_SOMETHING}about {subject}{_TAIL}",
+        f"{_BEFORE} {subject}{_TAIL}",
+        f"{subject}{_AT_LAST}{{.|.||!|?}}",
+    )
+    return (*[usual] * 5, *others)
+
+
+_DOES = (
+    "{finds|finds|finds|found|discovers|gets|got|sees|has|owns|buys|keeps|makes|draws|brings|opens|paints|collects|guards|builds|carries|steals|borrows|"
+    "plays with|is given|receives|shares|digs up|picks up|comes across|holds|hears of|asks for|cleans|repairs|meets someone with|wins|sells|is proud of|has got}"
+)
+_WITH_IT = "{||||||| in the grass| in the snow| under a tree| on the beach| as a present| with a friend| by the river| for a friend| one day| in the garden| at the market| on the way home| at night}"
+_ACTS = (
+    "{goes on a trip|goes to sleep|made a friend|makes a friend|is afraid of the dark|cannot sleep|has a bad day|gets lost|goes home|is lonely|has a birthday|goes for a walk|"
+    "goes to school|helps a friend|saves the day|is looking for a friend|is very brave|meets a friend|plays in the snow|moves house|stays up late|has an adventure|"
+    "goes far away|was kind|learns something new|does not give up|is late|comes home|had a dream|wakes up early|laughs all day|is always hungry|goes swimming|loves music|"
+    "makes everyone laugh|is sick|visits grandma|has no friends|tells the truth|went out at night|plays all day|sleeps all day|goes to the sea|likes to sing|is small but brave}"
+)
 
 _NAMED = "<a_hero> {named|called|named|whose name is|by the name of} <name>"
-_WHO = "{<a_hero> {named|called} <name>|<name> the <hero>}"
-_HERO_ONLY = _requests("<a_hero>")
+_WHO = "{<a_hero> {named|called|named|called|whose name is} <name>|<name> the <hero>|<name> the <hero>|<name>, <a_hero>|the <hero> <name>|my <hero> <name>|<a_hero>, <name>|our <hero> <name>}"
+_HERO_ONLY = Phrases(
+    *_about("<a_hero>"),
+    "<hero> story{| please|.|!}",
+    "{A|a|One|Another} <hero> story{|, please|.|!}",
+    "<a_hero> story{|.}",
+    f"{_STORY} about <a_hero> who {_ACTS}{_TAIL}",
+    f"{_STORY} about <a_hero> who {_ACTS}{_TAIL}",
+    "{My son|My daughter|She|He|My class|My sister} {loves|likes} {animals|stories|<hero>s}, {tell me|can you tell|could you tell} {him |her |them |}{something|a story} about <a_hero>{?|.|}",
+    f"{_STORY}. {{It should be about|Make it about|Take|With|The hero is|It is about}} <a_hero>{{.|}}",
+)
 _HERO_NAMED = _requests(
     _NAMED,
+    _NAMED,
+    "<name> the <hero>",
     "<name> the <hero>",
     "the <hero> <name>",
-    _NAMED,
+    "{my|our|a|the|my little} <hero> {|called |named }<name>",
     "<a_hero>, <name>",
-    "<name>, <a_hero>",
-    "<a_hero>. {Its|His|Her|The} name is <name>",
-    "<a_hero>. {Call|Name} {it|him|her|the <hero>} <name>",
+    "<name>, {<a_hero>|the <hero>|a {very small|brave little|happy|small|young} <hero>}",
+    "<a_hero>{.|,|?| -} {Its|His|Her|The} name is <name>",
+    "<a_hero>{.|,|?| and} {call|name} {it|him|her|the <hero>} <name>",
+    "the {adventures|life|day|story} of {<name> the <hero>|<a_hero> called <name>}",
+    f"{_WHO} who {_ACTS}",
+    f"{_WHO} who {_ACTS}",
+    happening=(f"{_WHO} {_ACTS}", f"{_WHO} {_ACTS}"),
+)
+_NAMED_STORY = Phrases(
+    "<name> the <hero> {story|tale}{| please|.}",
+    "{The|A|One} story of <name> the <hero>{.|}",
+    "What did <name> the <hero> do {today|yesterday|next}? {Tell me|Tell me the story|Tell me a story}.",
+    f"{_STORY}. {{The hero is|It is about|Make it about|Take}} <name> the <hero>{{.|}}",
+    f"{_STORY} about <a_hero>{{. Use the name|, name:|, the name is|. Name:}} <name>{{.|}}",
+    "<name> is <a_hero>. {Tell me a story|Write a story about <name>|Tell <name>'s story|Tell me more|What is the story|Make a story}{.|}",
+    "{I have|We have|This is} <a_hero> {called|named} <name>. {Write|Tell me|Make} a story{| about {it|him|her}}{.|}",
+    "Once upon a time there was <a_hero> {named|called} <name>{. Go on.|. What happened?|...|}",
 )
 _HERO_PLURAL = Phrases(f"{_STORY} about <hero>s{{.|}}")
 _NAME_ONLY = Phrases(f"{_STORY} about {{|someone called |a hero named |somebody named }}<name>{{.|}}")
@@ -77,18 +148,20 @@ _NOTHING = Phrases(
     f"{_STORY}{{.|}}", "{story|Story|Story please|Story time|A story please|Another story|Another one}{.|!|}",
     "{Entertain me with a story|I want a story|Once upon a time}.",
 )  # fmt: skip
-_FOUND_ASKED = "{who {finds|found|discovers|gets|has|owns|buys|sees}|with|that finds}"
+_FOUND_ASKED = f"{{who {_DOES}|who {_DOES}|that {_DOES}|with|and|and also|who finds|who has}}"
 _HERO_THING = _requests(
     "<a_hero> and <a_thing>",
+    f"<a_hero> {_FOUND_ASKED} <a_thing>{_WITH_IT}",
     f"<a_hero> {_FOUND_ASKED} <a_thing>",
     "<a_thing> and <a_hero>",
-    "<a_hero> with <a_thing>",
-    happening=("<a_hero> {finds|discovers|has|gets} <a_thing>",),
+    "<a_hero> {with|and} {<a_thing>|<a_thing> in it|its <thing>|his <thing>|her <thing>}",
+    happening=(f"<a_hero> {_DOES} <a_thing>{_WITH_IT}",),
 )
 _NAMED_THING = _requests(
-    f"{_WHO} {_FOUND_ASKED} <a_thing>", f"{_WHO} and <a_thing>", f"{_NAMED} and <a_thing>",
-    f"{_NAMED}. {{Include|Put in|Use|There should be}} <a_thing>", f"{_NAMED} {{where|in which}} <name> finds <a_thing>",
-    happening=("<a_hero> {named|called} <name> {finds|discovers|has|gets} <a_thing>", "<name> the <hero> finds <a_thing>"),
+    f"{_WHO} {_FOUND_ASKED} <a_thing>{_WITH_IT}", f"{_WHO} {_FOUND_ASKED} <a_thing>{_WITH_IT}", f"{_WHO} {_FOUND_ASKED} <a_thing>", f"{_WHO} and <a_thing>", f"{_NAMED} and <a_thing>",
+    f"{_WHO} {{with|and}} {{<a_thing>|his <thing>|her <thing>|its <thing>|the <thing>}}", f"{_WHO}, with <a_thing>{{| in it}}", f"{_WHO}, and <a_thing>{{| too}}", "<a_thing> and <name> the <hero>",
+    f"{_WHO}. {{Include|Put in|Use|There should be|Add|Also|There is also|Don't forget}} <a_thing>", f"{_WHO} {{where|in which}} <name> {_DOES} <a_thing>", f"{_WHO}{{.|, where}} <name> {_DOES} <a_thing>",
+    happening=(f"{_WHO} {_DOES} <a_thing>{_WITH_IT}", f"{_WHO} {_DOES} <a_thing>{_WITH_IT}", f"<name> the <hero> {_DOES} <a_thing>"),
 )  # fmt: skip
 _LOST_ASKED = _requests(
     "<a_hero> who {loses|lost} {his|her|its|the} <thing>",
@@ -178,7 +251,8 @@ class _Kind:
 _ABOUT_A_NAME = _Kind(_NAME_ONLY, _PLAIN, ("name",), 4)
 _KINDS = (
     _Kind(_HERO_ONLY, _PLAIN, ("hero",), 16),
-    _Kind(_HERO_NAMED, _PLAIN, ("hero", "name"), 26),
+    _Kind(_HERO_NAMED, _PLAIN, ("hero", "name"), 22),
+    _Kind(_NAMED_STORY, _PLAIN, ("hero", "name"), 5),
     _Kind(_HERO_PLURAL, _PLAIN, ("hero",), 2),
     _ABOUT_A_NAME,
     _Kind(_NAME_THING, _FOUND, ("name", "thing"), 3),
@@ -225,6 +299,8 @@ def _slots(rng: random.Random, kind: _Kind) -> Mapping[str, str]:
     elif not kind.wanted:
         hero = rng.choice(_DEFAULT_HEROES)
     quality = rng.choice(HERO_QUALITIES) if rng.random() < 0.3 and "hero" in kind.wanted else ""
+    if quality and rng.random() < 0.2:
+        quality += f" {rng.choice(HERO_QUALITIES)}"
     friend = rng.choice([each for each in ANIMALS if each != hero] if rng.random() < 0.7 else _FRIENDS)
     while friend == hero:
         friend = any_hero(rng)

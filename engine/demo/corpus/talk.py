@@ -101,11 +101,45 @@ _EXCHANGES = (
         3,
     ),
 )  # fmt: skip
+_I_SEE = "I see. What would you like to do?"
+_SUBJECTS = (
+    "it",
+    "the weather",
+    "my house",
+    "our garden",
+    "the food",
+    "this day",
+    "my dinner",
+    "the road",
+    "the city",
+    "my work",
+    "the train",
+    "the coffee",
+)
+_STATES = (
+    "is sunny",
+    "is nice",
+    "was good",
+    "is very cold",
+    "was late",
+    "is quiet",
+    "is raining",
+    "is fine",
+    "is too warm",
+    "was fun",
+    "is long",
+    "is great",
+)
+_TIMES = ("today", "this morning", "outside", "again", "this week", "tonight", "as always", "here")
 _WEIGHTS = tuple(each.weight for each in _EXCHANGES)
 
 
 def turn(rng: random.Random) -> Turn:
-    """Chat a little."""
+    """Chat a little; one time in four the user merely says something."""
+    if rng.random() < 0.25:
+        said = f"{rng.choice(_SUBJECTS)} {rng.choice(_STATES)}{rng.choice(('', ' ' + rng.choice(_TIMES)))}"
+        text = (said if rng.random() < 0.5 else said[0].upper() + said[1:]) + rng.choice(("", ".", ".", "!"))
+        return Turn(Skill.TALK, text, _I_SEE, ("I see",))
     exchange = rng.choices(_EXCHANGES, _WEIGHTS)[0]
     text = ask(rng, exchange.requests, {}).text
     return Turn(Skill.TALK, text, rng.choice(exchange.replies), exchange.wanted)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from engine.demo.corpus.chat import Skill, Turn
 from engine.demo.corpus.definitions import defined
-from engine.demo.corpus.phrasing import Phrases, ask, with_article
+from engine.demo.corpus.english import sentence
+from engine.demo.corpus.phrasing import Phrases, ask, capitalised, with_article
 from engine.demo.corpus.words import ANIMALS, NAMES, THINGS, WORDS, made_up
 
 if TYPE_CHECKING:
@@ -107,6 +108,37 @@ _OPEN = Phrases(
     "{Does God exist|Are there aliens|Is there life on Mars|Do ghosts exist|Are you alive}?", "What did {I|we} {eat|do|say} {yesterday|last week}?", "Which {team|phone|car|laptop|school} is the best?",
     "What is the {wifi password|tax rate|dollar rate|train schedule|price of milk|stock price}?", "Can you {call|email|text} my {mother|boss|friend}?", "What does E = mc2 mean?",
 )  # fmt: skip
+_COMMANDS = Phrases(
+    "{Set|Start|Cancel} {an alarm|a timer|a reminder} {for|at} {seven o'clock|noon|ten minutes|tomorrow|six|half past two}.",
+    "{Call|Text|Email|Ring|Message} {my mother|my boss|the doctor|a taxi|Anna|the police}{| now| please}.",
+    "{Suggest|Find|Give me|Think of|I need} a {name|logo|slogan|password|gift|title} for my {company|dog|baby|team|book|boat|mother|band}.",
+    "{Show|Draw|Send|Give} me a {map|picture|photo|drawing|chart} of {<place>|<a_animal>|<a_thing>|<subject>}.",
+    "{Can you help me with|Help me with|Do} my {tax return|taxes|essay|physics homework|CV|broken car|garden|bank|computer problem}{?|.}",
+    "{Play|Turn on|Turn off|Switch off|Stop} {some music|the lights|the radio|a song by <who>|the TV|the heating}.",
+    "{Order|Book|Buy|Reserve} {a pizza|a taxi|a table for two|a train to <place>|two tickets|<a_thing>}{| for me| online}.",
+    "{Open|Search|Google|Look up|Go to} {the web|my mail|<subject>|<place>|the internet|my calendar}{| for me|}.",
+    "{What's|What is} the {exchange rate|difference|distance|time difference|score} {between|of} {euro and dollar|<place> and <place>|the game last night|the match|<animal>s and <thing>s}?",
+    "{how|why} do {planes|<animal>s|birds|people|volcanoes|computers|<thing>s} {fly|work|float|sleep|exist|move}?",
+    "{Write|Compose|Give me} {an essay|a poem|a letter|an email|a song|a haiku|a speech|a review} {about|on|for} {climate change|<subject>|my boss|<a_thing>|<place>|love|a wedding}.",
+    "{Please translate|Translate} this {to|into} {French|German|Spanish|Italian|Dutch|Greek}: <sentence>{?|.}",
+    "{Is it true that|Do you think that|Why do they say that|Who said} <sentence>?",
+    "{What should I|What can I|Where can I|How can I} {wear|eat|do|see|learn|buy|study|cook} {today|tonight|for dinner|in <place>|this weekend|on Monday}?",
+    "{Summarise|Summarize|Explain|Review|Correct|Rate} {this article|the news|the book <a_thing>|my text|the film|chapter two|<subject>}.",
+    "{Predict|Guess|Tell me} {the weather|my future|the winner|my age|the lottery numbers|what I am thinking|tomorrow's news}.",
+)
+_QUESTION_WORDS = (
+    "where",
+    "when",
+    "why",
+    "how",
+    "what",
+    "who",
+    "do ",
+    "did ",
+    "can you",
+    "will you",
+    "would you",
+)
 _TRANSLATE = Phrases(
     "{Translate|Please translate|Can you translate} {<word>|\"<word>\"|'<word>'|this} {into|to} <language>{.|}", 'How do you say {<word>|"<word>"} in <language>?',
     "What is {<word>|the word for <word>|\"<word>\"} in <language>?", "{Do you speak|Can you speak|Say something in|Answer in} <language>?", "What does <word> mean in <language>?",
@@ -127,7 +159,9 @@ _NO_ARITHMETIC = f"{DECLINE} that. I can only add and subtract numbers from 0 to
 _RARE_WORDS = (
     "serendipity", "ephemeral", "nebula", "zephyr", "quartz", "onyx", "xylophone", "kaleidoscope", "mischief", "nonsense",
     "rigmarole", "hullabaloo", "quixotic", "mellifluous", "algorithm", "justice", "freedom", "wisdom", "kindness", "honesty",
-    "victory", "mystery", "plateau", "lagoon", "canyon", "glacier", "satellite", "entropy", "irony", "melancholy", "paradox",
+    "victory", "mystery", "ubiquitous", "resilient", "obsolete", "ambiguous", "pragmatic", "inevitable", "candid", "tangible", "abstract",
+    "benevolent", "meticulous", "gullible", "frugal", "lucid", "notorious", "obscure", "robust", "subtle", "vague", "zealous", "arbitrary", "coherent",
+ "plateau", "lagoon", "canyon", "glacier", "satellite", "entropy", "irony", "melancholy", "paradox",
 )  # fmt: skip
 _UNDEFINED_THINGS = tuple(sorted({*THINGS, *ANIMALS} - set(defined())))
 
@@ -135,6 +169,8 @@ _UNDEFINED_THINGS = tuple(sorted({*THINGS, *ANIMALS} - set(defined())))
 def turn(rng: random.Random) -> Turn:
     """Ask for something that the model must decline."""
     draw = rng.random()
+    if draw > 0.97:
+        return _declined(_question(rng), _SORRY)
     if draw < 0.12:
         who = (
             rng.choice(_PEOPLE) if rng.random() < 0.5 else f"{rng.choice(NAMES)} {made_up(rng).capitalize()}"
@@ -164,6 +200,7 @@ def turn(rng: random.Random) -> Turn:
         "a_thing": with_article(thing),
         "animal": animal,
         "a_animal": with_article(animal),
+        "sentence": sentence(rng),
     }
     phrases = rng.choice(
         (
@@ -176,9 +213,19 @@ def turn(rng: random.Random) -> Turn:
             _ABOUT_ANIMAL,
             _OPEN,
             _OPEN,
+            _COMMANDS,
+            _COMMANDS,
+            _COMMANDS,
         )
     )
     return _declined(ask(rng, phrases, slots).text, _SORRY)
+
+
+def _question(rng: random.Random) -> str:
+    """Return a question of everyday life, which only its asker could answer."""
+    while not (text := sentence(rng)).startswith(_QUESTION_WORDS):
+        pass
+    return (capitalised(text) if rng.random() < 0.7 else text) + ("?" if rng.random() < 0.8 else "")
 
 
 def _declined(user: str, reply: str) -> Turn:
