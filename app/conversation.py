@@ -7,6 +7,7 @@ conversation that was written.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,8 @@ class Reply:
     asked_depth: int | None = None
     """The depth asked for the rounds to come, for `changes`; a round may draft fewer."""
     asked_mode: Mode | None = None
+    ghosts_are_older: bool = False
+    """Whether `asked_mode` and `asked_depth` were set while drafts stood that were drafted otherwise."""
 
     @property
     def text(self) -> str:
@@ -70,16 +73,39 @@ class Reply:
         """Of all its tokens."""
         return tuple(placed.token.id for placed in self.tokens)
 
+    @property
+    def round_depth(self) -> int | None:
+        """The depth asked for the round under way; None where it is an older one that is not known."""
+        return None if self.ghosts_are_older else self.asked_depth
+
+    def depths(self) -> list[int]:
+        """The depth that each round was asked to draft, as far as it is known; else what it drafted."""
+        depth = None if self.options is None else self.options.depth
+        changes = deque(self.changes)
+        found, tokens = [], 0
+        for each in self.rounds:
+            while changes and changes[0].token_index <= tokens:
+                depth = changes.popleft().depth
+            found.append(each.depth if depth is None else max(depth, each.depth))
+            tokens += len(each.tokens)
+        return found
+
     def ask(self, mode: Mode, depth: int) -> None:
         """Depth or mode was set while this reply grows: mark it before the next token, once."""
         if (mode, depth) == (self.asked_mode, self.asked_depth):
             return
         self.asked_mode, self.asked_depth = mode, depth
-        if not self.tokens:
-            return
+        if self.ghosts:  # they are verified first
+            self.ghosts_are_older = True
+        elif self.tokens:
+            self._mark()
+
+    def _mark(self) -> None:
+        assert self.asked_mode is not None
+        assert self.asked_depth is not None
         if self.changes and self.changes[-1].token_index == len(self.tokens):
             self.changes.pop()
-        self.changes.append(Change(len(self.tokens), mode, depth))
+        self.changes.append(Change(len(self.tokens), self.asked_mode, self.asked_depth))
 
     def take(self, event: Event) -> None:
         """Apply an event of this reply."""
@@ -100,6 +126,9 @@ class Reply:
                 index = len(self.rounds) - 1
                 self.tokens += [PlacedToken(token, index) for token in event.tokens]
                 self.ghosts, self.struck, self.waiting = (), event.rejected, None
+                if self.ghosts_are_older:
+                    self.ghosts_are_older = False
+                    self._mark()
             case Finished():
                 self.finished, self.prefilling, self.waiting = event, None, None
                 self.ghosts, self.struck = (), ()

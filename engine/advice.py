@@ -60,7 +60,7 @@ def _on_memory(found: Memory) -> list[str]:
 
 
 def _on_checkpoint(found: CheckpointFacts, memory: Memory) -> list[str]:
-    size, budget = shown_bytes(found.bytes), shown_bytes(memory.default_budget_bytes)
+    size, budget = shown_bytes(found.bytes), shown_bytes(found.budget_bytes)
     said = []
     if has_holes(found.bytes, found.stored_bytes):
         said.append(
@@ -83,15 +83,15 @@ def _on_checkpoint(found: CheckpointFacts, memory: Memory) -> list[str]:
 
 
 def _streamed(found: CheckpointFacts, size: str, budget: str) -> str:
-    text = f"This checkpoint ({size}) does not fit into the default budget of {budget}: "
+    text = f"This checkpoint ({size}) and its caches do not fit into the default budget of {budget}: "
     token = found.forecast
     speed = found.drive.best_bytes_per_second if found.drive else None
     if token is None or speed is None or token.reading_seconds is None:
-        return f"{text}what does not is read from the drive as it is needed."
+        return f"{text}the rest is read from the drive as it is needed."
     return (
         f"{text}the rest is read from the drive at {speed / 1e9:.2f} GB/s, so an ordinary token, which needs "
         f"{shown_bytes(token.bytes_read)} of it if experts are used evenly, takes at least "
-        f"{token.reading_seconds:.2f} s (forecast)."
+        f"{_seconds(token.reading_seconds)} (forecast)."
     )
 
 
@@ -101,15 +101,15 @@ def _on_drive(found: CheckpointFacts) -> list[str]:
     if token and token.computing_seconds is not None and (found.fits or token.reading_seconds is not None):
         reading, computing = token.reading_seconds or 0.0, token.computing_seconds
         if found.fits:
-            said.append(f"The products of an ordinary token take at least {computing:.3f} s (forecast).")
+            said.append(f"The products of an ordinary token take at least {_seconds(computing)} (forecast).")
         elif reading > computing:
             said.append(
-                f"The drive is the limit, since the products take {computing:.2f} s (forecast): a faster one "
+                f"The drive is the limit, since the products take {_seconds(computing)} (forecast): a faster one "
                 f"helps more than more cores."
             )
         else:
             said.append(
-                f"The processor is the limit, since the products take {computing:.2f} s (forecast): a faster "
+                f"The processor is the limit, since the products take {_seconds(computing)} (forecast): a faster "
                 f"drive would not help."
             )
     if drive is None and not found.fits:
@@ -117,3 +117,10 @@ def _on_drive(found: CheckpointFacts) -> list[str]:
     if not found.direct:
         said.append("Its file system has no O_DIRECT: all reads go through the page cache.")
     return said
+
+
+def _seconds(seconds: float) -> str:
+    """A time in three digits: a small model's tokens take microseconds, V3's seconds."""
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} µs"

@@ -16,7 +16,7 @@ from llvmlite import binding
 from engine.checkpoint.audit import audit
 from engine.checkpoint.checkpoint import open_checkpoint
 from engine.config import ModelConfig
-from engine.demo.place import resolve
+from engine.demo.place import default_ram, resolve
 from engine.errors import MemoryBudgetError
 from engine.kernels.cpu import CpuKernels
 from engine.kernels.threads import usable_cores
@@ -26,7 +26,7 @@ from engine.offload.measure import DriveSpeed, direct_works, drive_speed, kernel
 from engine.offload.memory import available_bytes
 from engine.offload.plan import CPU, make_plan
 from engine.offload.planned import sampled_spans
-from engine.offload.sizes import DEFAULT_RAM_SHARE, context_tokens
+from engine.offload.sizes import DEFAULT_RAM_SHARE, context_tokens, parse_ram
 from engine.offload.units import inventory
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ class CheckpointFacts:
     """Whether its file system has O_DIRECT."""
     drive: DriveSpeed | None
     """None where it is too small to measure."""
+    budget_bytes: int
+    """The default --ram: the demo's own, for others a share of what is available."""
     fits: bool
     """Whether the default budget holds all of it, caches and activations included."""
     refusal: str | None
@@ -128,7 +130,9 @@ def diagnose(model: str | None = None, progress: Progress = lambda _: None) -> D
         return Diagnosis(processor, memory, None)
     progress("reading the checkpoint's headers")
     with open_checkpoint(resolve(model)) as checkpoint:
-        facts = _checkpoint(checkpoint, memory, processor.kernel_bytes_per_second, progress)
+        own = default_ram(model)
+        budget = parse_ram(own, memory.available_bytes) if own else memory.default_budget_bytes
+        facts = _checkpoint(checkpoint, budget, processor.kernel_bytes_per_second, progress)
     return Diagnosis(processor, memory, facts)
 
 
@@ -163,7 +167,7 @@ def _processor(available: int) -> Processor:
 
 
 def _checkpoint(
-    checkpoint: Checkpoint, memory: Memory, kernel_bytes_per_second: float | None, progress: Progress
+    checkpoint: Checkpoint, budget_bytes: int, kernel_bytes_per_second: float | None, progress: Progress
 ) -> CheckpointFacts:
     config = ModelConfig.from_json(checkpoint.config, checkpoint.path / "config.json")
     found = inventory(checkpoint, config, audit(checkpoint, config))
@@ -173,7 +177,7 @@ def _checkpoint(
     fits, refusal, token = False, None, None
     try:
         context = context_tokens(None, config.max_position_embeddings)
-        plan = make_plan(found, config, context, {CPU: memory.default_budget_bytes})
+        plan = make_plan(found, config, context, {CPU: budget_bytes})
     except MemoryBudgetError as error:
         refusal = str(error)
     else:
@@ -189,6 +193,7 @@ def _checkpoint(
         stored_bytes=stored,
         direct=direct_works(checkpoint.source, checkpoint.shards[0]),
         drive=drive,
+        budget_bytes=budget_bytes,
         fits=fits,
         refusal=refusal,
         forecast=token,

@@ -139,6 +139,16 @@ class Engine:
         return Reply(self._decoder, options, detokenizer).events(ids)
 
     @property
+    def weights_bytes(self) -> int:
+        """Of the checkpoint's tensors on disk."""
+        return self.home.weights_bytes
+
+    @property
+    def budget_bytes(self) -> int:
+        """The RAM budget."""
+        return self.home.plan.budget_bytes
+
+    @property
     def reading_seconds(self) -> float:
         """How long at least one read was outstanding, since the engine was loaded."""
         return self.home.reading_seconds

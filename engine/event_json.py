@@ -1,6 +1,7 @@
 """The JSON form of events, which the worker, `run --json`, traces, replay and servers all speak.
 
-Encoder, decoder and schema are derived from the dataclasses' own annotations, so they cannot drift apart. Two
+Encoder, decoder and schema are derived from the dataclasses' own annotations, so they cannot drift apart;
+each type's encoder and decoder is put together once, since a long chat is read back by the thousand. Two
 rules complete it: a field with a default may be missing when reading, and one whose default is None is not
 written while it is None. Numbers that JSON lacks (a logprob of -inf or NaN) are written as null and read back
 as None.
@@ -12,7 +13,7 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -22,19 +23,28 @@ from engine.errors import UsageError
 from engine.events import SCHEMA_VERSION, Event, Header
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+_FieldsEncoder: TypeAlias = Callable[[object], dict[str, Json]]
+_Encoder: TypeAlias = Callable[[object], Json]
+_Decoder: TypeAlias = Callable[[object], object]
+
+_PLAIN = (str, int, bool)
+"""Types whose values are the same in JSON, which saves most of the calls."""
+
+_MOST = sys.float_info.max
 
 _EVENTS: dict[str, type[Event]] = {kind.__name__.lower(): kind for kind in typing.get_args(Event)}
 
 
 def to_json(event: Event) -> dict[str, Json]:
     """Return the event as what `json.dumps` takes."""
-    return {"event": type(event).__name__.lower(), **_encode_fields(event)}
+    kind: type = type(event)
+    return {"event": kind.__name__.lower(), **_fields_encoder(kind)(event)}
 
 
 def from_json(data: Mapping[str, object]) -> Event:
     """Read an event back; ValueError says in one sentence what is wrong with it."""
     name = data.get("event")
-    kind = _EVENTS.get(name) if isinstance(name, str) else None
+    kind: type | None = _EVENTS.get(name) if isinstance(name, str) else None
     if kind is None:
         raise ValueError(
             f"There is no event {name!r} in schema {SCHEMA_VERSION}; a newer draftscope may read it."
@@ -42,8 +52,12 @@ def from_json(data: Mapping[str, object]) -> Event:
     schema = data.get("schema")
     if kind is Header and isinstance(schema, int) and schema != SCHEMA_VERSION:
         raise ValueError(f"This is schema {schema}, and this draftscope reads schema {SCHEMA_VERSION}.")
-    event = _decode_fields(kind, {key: data[key] for key in data if key != "event"}, str(name))
-    return typing.cast("Event", event)
+    values = dict(data)
+    del values["event"]
+    try:
+        return typing.cast("Event", _fields_decoder(kind)(values))
+    except _WrongError as wrong:
+        raise ValueError(f"{name}{wrong.path}{wrong.what}") from None
 
 
 def json_schema() -> dict[str, Json]:
@@ -85,75 +99,179 @@ def _optional(annotation: object) -> object | None:
     return None
 
 
-def _encode_fields(value: object) -> dict[str, Json]:
-    encoded: dict[str, Json] = {}
-    kind: type = value.__class__
-    for each, annotation in _annotations(kind):
-        part = getattr(value, each.name)
-        if part is None and each.default is None:
-            continue
-        encoded[each.name] = _encode(part, annotation)
-    return encoded
+@cache
+def _fields_encoder(kind: type) -> _FieldsEncoder:
+    """Return what encodes the fields of a dataclass."""
+    parts = [
+        (each.name, None if hint in _PLAIN else _encoder(hint), each.default is None)
+        for each, hint in _annotations(kind)
+    ]
+
+    def encode_fields(value: object) -> dict[str, Json]:
+        encoded: dict[str, Json] = {}
+        for name, encode, left_out_while_none in parts:
+            part = getattr(value, name)
+            if encode is None:
+                encoded[name] = part
+            elif part is not None or not left_out_while_none:
+                encoded[name] = encode(part)
+        return encoded
+
+    return encode_fields
 
 
-def _encode(value: object, annotation: object) -> Json:
-    if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, float) and not math.isfinite(value):
-        if _optional(annotation) is None:
-            raise ValueError(f"{value} has no JSON form here.")
-        return None
-    if value is None or isinstance(value, (str, int, float)):
-        return value
-    if isinstance(value, (tuple, list)):
-        inner = typing.get_args(annotation)[0]
-        return [_encode(part, inner) for part in value]
-    return _encode_fields(value)
+@cache
+def _encoder(annotation: object) -> _Encoder:
+    """Return what encodes a value of this type."""
+    inner = _optional(annotation)
+    if inner is float:
+        return _encode_float_or_null
+    if inner is not None:
+        encode_inner = _encoder(inner)
+        return lambda value: None if value is None else encode_inner(value)
+    if typing.get_origin(annotation) is tuple:
+        encode_part = _encoder(typing.get_args(annotation)[0])
+        return lambda value: [encode_part(part) for part in typing.cast("tuple[object, ...]", value)]
+    if _is_kind(annotation):
+        return _fields_encoder(annotation)
+    return _encode_float if annotation is float else _encode_plain
 
 
-def _decode_fields(kind: type, data: Mapping[str, object], where: str) -> object:
-    values: dict[str, object] = {}
-    for each, annotation in _annotations(kind):
-        if each.name in data:
-            values[each.name] = _decode(data[each.name], annotation, f"{where}.{each.name}")
-        elif each.default is MISSING:
-            raise ValueError(f"{where} lacks {each.name!r}.")
-    unknown = sorted(set(data) - set(values))
-    if unknown:
-        raise ValueError(
-            f"{where} has a key {unknown[0]!r} that schema {SCHEMA_VERSION} does not know; "
-            "a newer draftscope may have written it."
+def _encode_plain(value: object) -> Json:
+    return str(value.value) if isinstance(value, Enum) else typing.cast("str | int", value)
+
+
+def _encode_float(value: object) -> Json:
+    if not math.isfinite(typing.cast("float", value)):
+        raise ValueError(f"{value} has no JSON form here.")
+    return typing.cast("float", value)
+
+
+def _encode_float_or_null(value: object) -> Json:
+    number = typing.cast("float | None", value)
+    return number if number is None or math.isfinite(number) else None
+
+
+class _WrongError(Exception):
+    """A value that cannot be read, and the way to it, which grows as it passes what encloses the value."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.path = ""
+
+    def within(self, part: str) -> _WrongError:
+        self.path = part + self.path
+        return self
+
+
+def _wrong_type(value: object) -> _WrongError:
+    return _WrongError(f" is {value!r}, which is of the wrong type.")
+
+
+@cache
+def _fields_decoder(kind: type) -> Callable[[Mapping[str, object]], object]:
+    """Return what makes an object of a dataclass; raises _WrongError."""
+    parts = [
+        (
+            each.name,
+            hint if hint in _PLAIN else None,
+            float in (hint, _optional(hint)),
+            _decoder(hint),
+            each.default is MISSING,
         )
-    try:
-        return kind(**values)
-    except UsageError as error:
-        raise ValueError(f"{where}: {error}") from None
+        for each, hint in _annotations(kind)
+    ]
+
+    def decode_fields(data: Mapping[str, object]) -> object:
+        values: dict[str, object] = {}
+        for name, plain, is_number, decode, is_required in parts:
+            if name in data:
+                value = data[name]
+                if type(value) is plain or (is_number and type(value) is float and abs(value) <= _MOST):
+                    values[name] = value
+                    continue  # nearly all values end here, without a call
+                try:
+                    values[name] = decode(value)
+                except _WrongError as wrong:
+                    raise wrong.within(f".{name}") from None
+            elif is_required:
+                raise _WrongError(f" lacks {name!r}.")
+        if len(values) != len(data):
+            raise _WrongError(
+                f" has a key {min(set(data) - set(values))!r} that schema {SCHEMA_VERSION} does not know; "
+                "a newer draftscope may have written it."
+            )
+        try:
+            return kind(**values)
+        except UsageError as error:
+            raise _WrongError(f": {error}") from None
+
+    return decode_fields
 
 
-def _decode(value: object, annotation: object, where: str) -> object:
+@cache
+def _decoder(annotation: object) -> _Decoder:
+    """Return what reads a value of this type; raises _WrongError."""
     inner = _optional(annotation)
     if inner is not None:
-        return None if value is None else _decode(value, inner, where)
+        decode_inner = _decoder(inner)
+        return lambda value: None if value is None else decode_inner(value)
     if _is_kind(annotation):
-        if isinstance(value, Mapping):
-            return _decode_fields(annotation, value, where)
-    elif typing.get_origin(annotation) is tuple:
-        if isinstance(value, list):
-            part = typing.get_args(annotation)[0]
-            return tuple(_decode(each, part, f"{where}[{index}]") for index, each in enumerate(value))
-    elif isinstance(annotation, type):
-        if issubclass(annotation, Enum):
-            try:
-                return annotation(value)
-            except ValueError:
-                known = ", ".join(str(member.value) for member in annotation)
-                raise ValueError(f"{where} is {value!r}, which is none of {known}.") from None
-        if annotation is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-            if abs(value) <= sys.float_info.max:  # neither NaN nor infinite, nor an integer beyond both
-                return float(value)
-        elif type(value) is annotation:
+        decode_fields = _fields_decoder(annotation)
+
+        def decode_object(value: object) -> object:
+            if isinstance(value, (dict, Mapping)):  # a dict is found faster than a Mapping
+                return decode_fields(value)
+            raise _wrong_type(value)
+
+        return decode_object
+    if typing.get_origin(annotation) is tuple:
+        return _tuple_decoder(_decoder(typing.get_args(annotation)[0]))
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return _enum_decoder(annotation)
+    if annotation is float:
+        return _decode_float
+
+    def decode_plain(value: object) -> object:
+        if type(value) is annotation:
             return value
-    raise ValueError(f"{where} is {value!r}, which is of the wrong type.")
+        raise _wrong_type(value)
+
+    return decode_plain
+
+
+def _tuple_decoder(decode: _Decoder) -> _Decoder:
+    def decode_tuple(value: object) -> object:
+        if not isinstance(value, list):
+            raise _wrong_type(value)
+        decoded: list[object] = []
+        try:
+            for part in value:
+                decoded.append(decode(part))  # noqa: PERF401  # its length says which part was wrong
+        except _WrongError as wrong:
+            raise wrong.within(f"[{len(decoded)}]") from None
+        return tuple(decoded)
+
+    return decode_tuple
+
+
+def _enum_decoder(kind: type[Enum]) -> _Decoder:
+    members: dict[object, Enum] = {member.value: member for member in kind}
+
+    def decode_enum(value: object) -> object:
+        member = members.get(value) if isinstance(value, str) else None
+        if member is None:
+            raise _WrongError(f" is {value!r}, which is none of {', '.join(map(str, members))}.")
+        return member
+
+    return decode_enum
+
+
+def _decode_float(value: object) -> object:
+    if isinstance(value, (float, int)) and not isinstance(value, bool) and abs(value) <= _MOST:
+        return float(value)  # neither NaN nor infinite, nor an integer beyond both
+    raise _wrong_type(value)
 
 
 _JSON_TYPES: dict[object, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}

@@ -8,6 +8,14 @@
                                                          other options from the next reply
     {"command":"cancel"}, "pause" ("on":false goes on), "step", "quit"
 
+After loaded, and about once a second while it decodes, it says what its RAM budget is spent on:
+{"event":"memory","used_bytes":…,"budget_bytes":…}, 0 being a budget that is not known. Such a line may stand
+between any two of a reply.
+
+With "fit":true, generate and measure leave the oldest turns (a user message with its reply) out of messages
+that the context cannot hold beside a reply of min(256, context / 4) tokens; system messages and the last turn
+stay. {"event":"dropped","turns":3} then comes before the header.
+
 Without a path, load opens the embedded demo; it also takes context, threads, disk_limit ("200MB/s"), readers
 and direct. Instead of messages, generate and measure take "prompt" (raw text) or "ids". A command that cannot
 be carried out is answered by {"event":"error","command":…,"message":…}, a reply that fails by its finished
@@ -113,15 +121,15 @@ class Worker:
         self._ask("load", lambda _job: self._session.open(path or DEMO, settings))
 
     def _generate(self, command: Command) -> None:
-        prompt, values = command.prompt(), command.options()
+        prompt, values, fit = command.prompt(), command.options(), bool(command.flag("fit"))
         GenerateOptions().changed(values)  # refused now, not when its turn comes
-        self._ask("generate", lambda job: self._session.reply(job, prompt, values))
+        self._ask("generate", lambda job: self._session.reply(job, prompt, values, fit=fit))
 
     def _measure(self, command: Command) -> None:
-        prompt, depths = command.prompt(), command.depths()
+        prompt, depths, fit = command.prompt(), command.depths(), bool(command.flag("fit"))
         values = {**command.options(), "max_tokens": command.count("max_tokens") or MEASURED_TOKENS}
         GenerateOptions().changed(values)
-        self._ask("measure", lambda job: self._session.measure(job, prompt, values, depths))
+        self._ask("measure", lambda job: self._session.measure(job, prompt, values, depths, fit=fit))
 
     def _ask(self, name: str, run: Callable[[Job], None]) -> None:
         job = Job(name, run)

@@ -14,8 +14,8 @@ from engine.text.template import Message
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "load": ("path", "ram", "context", "threads", "disk_limit", "readers", "direct"),
-    "generate": ("messages", "prompt", "ids", "options"),
-    "measure": ("messages", "prompt", "ids", "options", "depths", "max_tokens"),
+    "generate": ("messages", "prompt", "ids", "options", "fit"),
+    "measure": ("messages", "prompt", "ids", "options", "fit", "depths", "max_tokens"),
     "set": (),  # any option, and pace
     "cancel": (),
     "pause": ("on",),

@@ -19,16 +19,22 @@ from engine.event_json import to_json
 from engine.events import Finished, FinishReason, Header, Prefilled, Verified
 from engine.options import GenerateOptions
 from engine.surface import reply_options
+from engine.text.fit import fit as fit_turns
+from engine.text.fit import prompt_room
+from engine.text.prompt import Prompt
+from engine.worker_memory import used_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from engine.events import Event
     from engine.surface import EngineSurface, Load, LoadSettings
-    from engine.text.prompt import Prompt
 
 PROGRESS_SECONDS = 0.1
 """How often loading says where it is."""
+
+MEMORY_SECONDS = 1.0
+"""How often decoding says what memory is used."""
 
 
 @dataclass(eq=False, slots=True)
@@ -53,6 +59,7 @@ class Session:
         self._settings: dict[str, object] = {}
         self._pace = 0.0
         self._measuring = False
+        self._memory_told = 0.0
         self._jobs: list[Job] = []
         self._lock = threading.Lock()
 
@@ -132,10 +139,12 @@ class Session:
                 "mtp": engine.has_mtp,
                 "tokenizer": engine.tokenizer is not None,
                 "chat_template": engine.chat_template is not None,
+                "weights_bytes": engine.weights_bytes,
                 "warnings": list(engine.warnings),
                 "options": to_json(header)["options"],
             }
         )
+        self._tell_memory()
         if refused is not None:
             raise refused
 
@@ -146,17 +155,25 @@ class Session:
         if engine is not None:
             engine.close()
 
-    def reply(self, job: Job, prompt: Prompt, values: Mapping[str, object]) -> None:
+    def reply(self, job: Job, prompt: Prompt, values: Mapping[str, object], *, fit: bool = False) -> None:
         """Decode one reply and send its events."""
-        ids = prompt.encode(self.engine.tokenizer, self.engine.chat_template)
+        ids = self._encode(prompt, fit)
         with self._lock:
             chosen = {**self._settings, **values, **job.changed}
         self._decode(job, ids, reply_options(self.engine, chosen), {})
 
-    def measure(self, job: Job, prompt: Prompt, values: Mapping[str, object], depths: Iterable[int]) -> None:
+    def measure(
+        self,
+        job: Job,
+        prompt: Prompt,
+        values: Mapping[str, object],
+        depths: Iterable[int],
+        *,
+        fit: bool = False,
+    ) -> None:
         """Decode the same reply at each depth, at full speed and deaf to changes of depth and mode."""
         engine = self.engine
-        ids = prompt.encode(engine.tokenizer, engine.chat_template)
+        ids = self._encode(prompt, fit)
         with self._lock:
             options = reply_options(engine, {**self._settings, **values})
             self._measuring = True
@@ -173,6 +190,38 @@ class Session:
                 self._measuring = False
                 engine.controls.pace = self._pace
         self._send({"event": "measured", "complete": complete})
+
+    def _encode(self, prompt: Prompt, fit: bool) -> list[int]:
+        """Return the prompt's ids, without its oldest turns if it is to fit and does not."""
+        engine, messages = self.engine, prompt.messages
+        if not fit or messages is None:
+            return prompt.encode(engine.tokenizer, engine.chat_template)
+        encoded: dict[tuple[int, ...], list[int]] = {}
+
+        def encode(kept: tuple[int, ...]) -> list[int]:
+            if kept not in encoded:
+                chosen = Prompt(messages=tuple(messages[index] for index in kept))
+                encoded[kept] = chosen.encode(engine.tokenizer, engine.chat_template)
+            return encoded[kept]
+
+        found = fit_turns(
+            [message.role for message in messages],
+            prompt_room(engine.context),
+            lambda kept: len(encode(kept)),
+        )
+        ids = encode(found.kept)
+        if found.dropped_turns:
+            self._send({"event": "dropped", "turns": found.dropped_turns})
+        return ids
+
+    def _tell_memory(self, every_seconds: float = 0.0) -> None:
+        """Send what memory is used, if that was not done so lately."""
+        now = time.perf_counter()
+        if now - self._memory_told >= every_seconds:
+            self._memory_told = now
+            self._send(
+                {"event": "memory", "used_bytes": used_bytes(), "budget_bytes": self.engine.budget_bytes}
+            )
 
     def _decode(
         self, job: Job, ids: list[int], options: GenerateOptions, tag: Mapping[str, object]
@@ -192,6 +241,7 @@ class Session:
                 send(event)
                 if isinstance(event, Finished):
                     return event.reason
+                self._tell_memory(MEMORY_SECONDS)
                 if isinstance(event, Prefilled):
                     seconds += event.seconds
                 elif isinstance(event, Verified):

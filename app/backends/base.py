@@ -104,7 +104,14 @@ class Lost:
     """One sentence for the user: what happened, and what to do."""
 
 
-News: TypeAlias = Event | Loading | Loaded | Memory | Trimmed | LaneEvent | Measured | Refused | Lost
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The user's words in a recording: a new exchange begins."""
+
+    text: str
+
+
+News: TypeAlias = Event | Said | Loading | Loaded | Memory | Trimmed | LaneEvent | Measured | Refused | Lost
 
 
 class Backend(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -64,3 +65,9 @@ class StatusLine:
         """Show how far loading has come; the engine's progress callback."""
         share = f"{done_bytes / total_bytes:.0%} of {total_bytes / 1e9:,.1f} GB" if total_bytes else ""
         self.show(f"loading {share}  {what}")
+
+
+def fail(sentence: str, code: int) -> int:
+    """Say on standard error why a command ends; return its exit code."""
+    print(harmless(f"draftscope: {sentence}"), file=sys.stderr)
+    return code

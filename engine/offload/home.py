@@ -75,6 +75,8 @@ class Home:
     ) -> None:
         """Takes the checkpoint over: it is closed with this. Raises MemoryBudgetError."""
         self._checkpoint = checkpoint
+        self.weights_bytes = checkpoint.bytes
+        """Of the checkpoint's tensors on disk."""
         self.inventory = inventory(checkpoint, config, audit)
         self.plan: Plan = make_plan(self.inventory, config, context, {CPU: settings.ram_bytes})
         available = available_bytes()

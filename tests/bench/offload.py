@@ -1,7 +1,7 @@
 """A checkpoint four times the RAM budget, in a small machine: `python -m tests.bench.offload`.
 
 One memory control group of 4 GB holds, one after another, draftscope with a quarter of the synthetic FP8
-checkpoint as its budget, transformers with accelerate's disk offload, and a bare reader of the same experts.
+checkpoint as its budget, transformers with accelerate's disk offload, and a bare reader of the same ranges.
 Cold: the page cache is dropped before every reply. Warm: it is not, and keeps what the group has room for,
 which a budget that leaves room is free to profit from; that table stands apart.
 
@@ -31,6 +31,8 @@ from tests.bench.replies import HEAD, Streamed, reply
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.bench.reader import Range
+
     Result = dict[str, Any]
 
 GROUP = "draftscope-bench"
@@ -40,7 +42,7 @@ OTHER_PROMPT = list(range(5000, 5032))
 OTHER_TOKENS = 8
 TOKENS = 48
 DEPTHS = (0, 1, 2, 3, 4, 0)
-READERS = (1, 2, 4, 8)
+READERS = (2, 4, 8)
 RATIO_BOUND, DRIVE_BOUND = 6.0, 0.85
 THEIR_TOKENS = 8
 THEIR_SECONDS = 120.0
@@ -51,11 +53,14 @@ def draftscope(options: argparse.Namespace) -> Iterator[Result]:
     """All depths cold, then all depths warm, in one process."""
     with PeakMemory() as memory:
         from engine import GenerateOptions, load
+        from tests.bench.reader import Recorder
 
+        recorder = Recorder()
+        read_at: dict[int, list[Range]] = {}
         shards = sorted(options.folder.glob("*.safetensors"))
         began = time.perf_counter()
         engine = load(options.folder, ram=options.ram, threads=options.threads, context=512)
-        yield {"load_seconds": time.perf_counter() - began}
+        yield {"load_seconds": time.perf_counter() - began, "reader": asdict(engine.home.choice)}
         for phase in ("cold", "warm"):
             for depth in DEPTHS:
                 reply(
@@ -63,8 +68,14 @@ def draftscope(options: argparse.Namespace) -> Iterator[Result]:
                 )
                 if phase == "cold":
                     drop_page_cache(shards)
+                    recorder.ranges = []
                 asked = GenerateOptions(max_tokens=options.tokens, depth=depth, ignore_eos=True)
                 yield {"phase": phase, **asdict(reply(engine, PROMPT, asked))}
+                if recorder.ranges is not None:
+                    read_at.setdefault(depth, recorder.ranges)
+                    recorder.ranges = None
+        found = {depth: list(map(asdict, ranges)) for depth, ranges in read_at.items()}
+        options.ranges.write_text(json.dumps(found))
     yield {"peak_bytes": memory.peak_bytes}
 
 
@@ -115,19 +126,23 @@ def transformers(options: argparse.Namespace) -> Iterator[Result]:
 
 def reader(options: argparse.Namespace) -> Iterator[Result]:
     """The same ranges with nothing to compute: buffered, then past the page cache, with several threads."""
-    from tests.bench.reader import draw, read
+    from tests.bench.reader import Range, read
 
     shards = sorted(options.folder.glob("*.safetensors"))
-    spans = draw(options.folder, options.loads, options.loads_per_layer)
-    for direct in (False, True):
-        for readers in READERS:
-            drop_page_cache(shards)
-            try:
-                speed = read(spans, readers, direct, options.ram)
-            except OSError as error:  # a file system without O_DIRECT
-                yield {"direct": direct, "readers": readers, "error": str(error)}
-                break
-            yield {"direct": direct, "readers": readers, "gb_per_second": speed.gb_per_second}
+    for depth, found in json.loads(options.ranges.read_text()).items():
+        ranges = [Range(**each) for each in found]
+        for direct in (False, True):
+            for readers in READERS:
+                drop_page_cache(shards)
+                result: Result = {"depth": int(depth), "direct": direct, "readers": readers}
+                try:
+                    yield {
+                        **result,
+                        "gb_per_second": read(ranges, readers, direct, options.ram).gb_per_second,
+                    }
+                except OSError as error:  # a file system without O_DIRECT
+                    yield {**result, "error": str(error)}
+                    break
 
 
 CHILDREN: dict[str, Callable[[argparse.Namespace], Iterator[Result]]] = {
@@ -153,7 +168,7 @@ def run(group: MemoryGroup, name: str, options: argparse.Namespace, **values: ob
 
 def ours(group: MemoryGroup, options: argparse.Namespace, budget: int) -> list[Streamed]:
     """Print draftscope's tables; returns the cold replies."""
-    loaded, *replies, memory = run(group, "draftscope", options, ram=budget)
+    loaded, *replies, memory = run(group, "draftscope", options, ram=budget, ranges=options.ranges)
     phases: dict[str, list[Streamed]] = {"cold": [], "warm": []}
     for values in replies:
         phases[values.pop("phase")].append(Streamed(**values))
@@ -164,6 +179,7 @@ def ours(group: MemoryGroup, options: argparse.Namespace, budget: int) -> list[S
     is_same = all(each.ids == text for streamed in phases.values() for each in streamed)
     print(f"\nThe text is {'the same' if is_same else 'NOT THE SAME'} in all of them; ", end="")
     print(f"{len(set(text))} of its {len(text)} tokens differ. Loaded in {loaded['load_seconds']:.1f} s.")
+    print(f"The reader it chose: {loaded['reader']}.")
     bound = budget + ALLOWANCE_BYTES
     print(
         f"Peak RssAnon + RssShmem {memory['peak_bytes'] / 1e9:.2f} GB, bound {bound / 1e9:.2f} GB: ", end=""
@@ -200,30 +216,21 @@ def theirs(group: MemoryGroup, options: argparse.Namespace, cold: Streamed) -> N
 
 
 def bare(group: MemoryGroup, options: argparse.Namespace, budget: int, cold: list[Streamed]) -> None:
-    """Print the bare reader's speeds, and the engine's against the best of them."""
-    from engine.checkpoint.checkpoint import open_checkpoint
-    from engine.config import read_config
-    from tests.bench.reader import expert_bytes
-
-    config = read_config(options.folder)
-    with open_checkpoint(options.folder) as checkpoint:
-        loads = max(round(cold[0].bytes_read / expert_bytes(checkpoint, config)), 1)
-    layers = sum(config.is_moe(layer) for layer in range(config.num_hidden_layers))
-    per_layer = min(max(round(loads / cold[0].tokens / layers), 1), config.n_routed_experts)
-    print(f"\n## A bare reader of {loads:,} experts, {per_layer} at a time of each layer, page cache cold")
-    print("| | " + " | ".join(f"readers: {readers}" for readers in READERS), end=" |\n")
-    print("|---|" + "---|" * len(READERS))
-    found = run(group, "reader", options, ram=budget, loads=loads, loads_per_layer=per_layer)
-    for direct in (False, True):
-        cells = [each for each in found if each["direct"] is direct]
-        shown = [
-            f"{each['gb_per_second']:.2f}" if "gb_per_second" in each else each["error"] for each in cells
-        ]
-        print(f"| {'O_DIRECT' if direct else 'buffered'}, GB/s | {' | '.join(shown)} |")
-    best = max(each.get("gb_per_second", 0.0) for each in found)
-    for each in cold:
-        share = each.drive_gb_per_second / best
-        print(f"depth {each.depth}: the engine reads at {share:.0%} of the best (bound {DRIVE_BOUND:.0%})")
+    """Print the bare reader's speeds on the engine's own ranges, and the engine's share of the best."""
+    print("\n## A bare reader of the ranges that the engine read, in the same order, cold: GB/s")
+    ways = [(direct, readers) for direct in (False, True) for readers in READERS]
+    names = [f"{'direct' if direct else 'buffered'} {readers}" for direct, readers in ways]
+    print(f"| depth | {' | '.join(names)} | engine | share of the best (bound {DRIVE_BOUND:.0%}) |")
+    print("|---|" + "---|" * (len(ways) + 2))
+    found = {
+        (each["depth"], each["direct"], each["readers"]): each.get("gb_per_second", 0.0)
+        for each in run(group, "reader", options, ram=budget, ranges=options.ranges)
+    }
+    for each in cold[: len(set(DEPTHS))]:
+        speeds = [found.get((each.depth, *way), 0.0) for way in ways]
+        cells = " | ".join(f"{speed:.2f}" for speed in speeds)
+        share = each.drive_gb_per_second / max(speeds)
+        print(f"| {each.depth} | {cells} | {each.drive_gb_per_second:.2f} | {share:.0%} |")
 
 
 def main() -> int:
@@ -239,8 +246,8 @@ def main() -> int:
     )
     parser.add_argument("--only", choices=CHILDREN, help=argparse.SUPPRESS)
     parser.add_argument("--offload-folder", type=Path, help=argparse.SUPPRESS)
-    for name in ("--ram", "--loads", "--loads-per-layer"):
-        parser.add_argument(name, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--ram", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--ranges", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
         for result in CHILDREN[options.only](options):
@@ -261,7 +268,8 @@ def main() -> int:
         end="",
     )
     print(f"{options.tokens} tokens, greedy, in a memory group of {GROUP_BYTES / 1e9:.2f} GB")
-    with group:
+    with group, tempfile.TemporaryDirectory(prefix="ranges-") as beside:
+        options.ranges = Path(beside) / "ranges.json"
         drop_page_cache(shards)
         cold = ours(group, options, budget)
         theirs(group, options, cold[0])

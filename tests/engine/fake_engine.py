@@ -59,6 +59,7 @@ class FakeEngine:
         self.warnings = (f"OMP_WAIT_POLICY is {os.environ.get('OMP_WAIT_POLICY')}",)
         if folder.name == "tell-settings":
             self.warnings = (str(settings),)
+        self.weights_bytes, self.budget_bytes = 671_000, 9_000_000_000
         self.closed = False
 
     def close(self) -> None:

@@ -48,6 +48,7 @@ V3 = CheckpointFacts(
     stored_bytes=688_600_000_000,
     direct=True,
     drive=DriveSpeed(1.0 * GB, 1.15 * GB, 4),
+    budget_bytes=12 * GB,
     fits=False,
     refusal=None,
     forecast=TokenForecast(bytes_read=23.0 * GB, reading_seconds=20.0, computing_seconds=2.0),
@@ -66,7 +67,7 @@ def said(
 
 def test_what_does_not_fit_is_forecast_from_the_drive() -> None:
     text = said()
-    assert "(688.60 GB) does not fit into the default budget of 12.00 GB" in text
+    assert "(688.60 GB) and its caches do not fit into the default budget of 12.00 GB" in text
     assert "at 1.15 GB/s, so an ordinary token" in text
     assert "takes at least 20.00 s (forecast)" in text
     assert "The drive is the limit" in text
@@ -84,7 +85,7 @@ def test_what_fits_is_read_once() -> None:
         replace(V3, bytes=4 * GB, stored_bytes=4 * GB, fits=True, forecast=TokenForecast(0, 0.0, 0.03))
     )
     assert "fits into the default budget" in text
-    assert "at least 0.030 s (forecast)" in text
+    assert "at least 30 ms (forecast)" in text
     assert "limit" not in text
 
 

@@ -46,6 +46,8 @@ class Client:
             stderr=subprocess.PIPE,
         )
         self._lines: SimpleQueue[bytes] = SimpleQueue()
+        self.memory: list[Line] = []
+        """Lines about memory, which may stand anywhere and so are kept apart."""
 
     def listen(self) -> Client:
         threading.Thread(target=self._read, daemon=True).start()
@@ -65,12 +67,15 @@ class Client:
         self.process.stdin.flush()
 
     def line(self) -> Line:
-        try:
-            line = json.loads(self._lines.get(timeout=DEADLINE))
-        except Empty:
-            pytest.fail("the worker said nothing")
-        assert isinstance(line, dict)
-        return line
+        while True:
+            try:
+                line = json.loads(self._lines.get(timeout=DEADLINE))
+            except Empty:
+                pytest.fail("the worker said nothing")
+            assert isinstance(line, dict)
+            if line["event"] != "memory":
+                return line
+            self.memory.append(line)
 
     def until(self, name: str) -> list[Line]:
         """Return the lines up to the first of that name, which is the last."""
@@ -132,6 +137,40 @@ def test_loading_is_reported_with_what_was_loaded(client: Client) -> None:
     assert loaded["tokenizer"] is True
     assert loaded["chat_template"] is True
     assert loaded["options"]["mode"] == "mtp"  # type: ignore[index]
+    assert loaded["weights_bytes"] == 671_000
+
+
+def test_memory_is_told_after_loading_and_while_a_reply_grows(client: Client) -> None:
+    client.load()
+    client.send({"command": "set", "pace": 20})
+    client.send({"command": "generate", "ids": [1, 2, 3], "options": {"max_tokens": 100_000}})
+    while len(client.memory) < 2:
+        client.line()
+    client.send({"command": "cancel"})
+    client.until("finished")
+    for line in client.memory:
+        assert line["budget_bytes"] == 9_000_000_000
+        assert 1_000_000 < int(str(line["used_bytes"])) < 10**12
+
+
+def test_oldest_turns_are_left_out_of_a_chat_that_is_to_fit(client: Client) -> None:
+    client.load(context=64)
+    turn = [{"role": "user", "content": "the sky was"}, {"role": "assistant", "content": "grey and blue"}]
+    whole = [{"role": "system", "content": "sea"}, *turn * 9, {"role": "user", "content": "naïve?"}]
+    client.send({"command": "generate", "messages": whole, "fit": True})
+    dropped, header, *_, finished = client.until("finished")
+    assert (dropped["event"], header["event"]) == ("dropped", "header")
+    assert finished["reason"] == "length"
+    kept = [whole[0], *whole[1 + 2 * int(str(dropped["turns"])) :]]
+    client.send({"command": "generate", "messages": kept, "fit": True})
+    lines = client.until("finished")
+    (prefilled,) = [line for line in lines if line["event"] == "prefilled"]
+    assert lines[0]["event"] == "header"  # one turn fewer was enough, so nothing more is left out
+    assert int(str(prefilled["prompt_tokens"])) <= 48
+    client.send({"command": "measure", "messages": whole, "depths": [0], "max_tokens": 2, "fit": True})
+    assert client.until("measured")[-1]["complete"] is True
+    client.send({"command": "generate", "messages": whole})
+    assert "context holds 64" in str(client.until("finished")[-1]["message"])
 
 
 def test_without_a_path_the_demo_is_loaded(client: Client) -> None:

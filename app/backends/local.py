@@ -1,0 +1,267 @@
+"""The engine on this machine, in a child process: `python -m engine.worker`.
+
+It may die at any time, of memory above all, without taking the chat along: then what was asked for is closed
+with an error, Lost says what is known, and `restart` brings another engine with the same settings.
+
+Every `generate` is answered by one Finished and every `measure` by one Measured, also where they are refused,
+so that whoever waits for a reply never waits in vain; only Lost stands in place of Measured.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import deque
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from app.backends.base import Loaded, Lost, Measured, Refused
+from app.backends.child import Child
+from app.backends.worker_news import Hello, read_line
+from app.commands.terminal import harmless
+from engine.errors import UsageError, shown
+from engine.events import SCHEMA_VERSION, Finished, FinishReason, Header, Verified
+from engine.options import GenerateOptions, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from app.backends.base import ChatMessage, News
+    from app.backends.child import Ending
+    from app.backends.worker_news import WorkerNews
+    from engine.surface import LoadSettings
+
+# Without -P, a folder called engine where the user happens to be would be run in place of ours.
+_COMMAND = (sys.executable, "-P", "-m", "engine.worker")
+_NOT_RUNNING = "The engine is not running: restart it first."
+_RESTART = "your next prompt starts it again."
+
+
+class LocalBackend:
+    """See the module."""
+
+    def __init__(self, path: str, settings: LoadSettings, *, command: Sequence[str] | None = None) -> None:
+        """`path` is a checkpoint's folder, or "demo"; `command` runs another worker, for tests."""
+        self._path = path
+        self._load_settings = settings
+        self._command = tuple(command or _COMMAND)
+        self._news: deque[News] = deque()
+        self._lock = threading.Lock()
+        """Over everything below, which the child's threads use as well."""
+        self._child: Child | None = None
+        self._greeted = False
+        self._loaded: Loaded | None = None
+        self._settings: dict[str, object] = {}
+        """Everything set by `change`, for the next child."""
+        self._replies = 0
+        """Asked for and not finished."""
+        self._measurements = 0
+        self._tokens, self._seconds = 0, 0.0
+        """Of the reply under way."""
+
+    @property
+    def is_live(self) -> bool:
+        """Replies can be asked for."""
+        return True
+
+    @property
+    def pid(self) -> int | None:
+        """The engine's process; None where there is none."""
+        child = self._child
+        return None if child is None else child.pid
+
+    def start(self) -> None:
+        """Begin to load; Loading and then Loaded or Lost follow."""
+        with self._lock:
+            if self._child is not None:
+                return
+            self._greeted, self._loaded = False, None
+            try:
+                self._child = Child(self._command, self._hear, self._ended)
+            except OSError as error:
+                reason = harmless(error.strerror or str(error))
+                self._news.append(
+                    Lost(f"The engine could not be started ({reason}): install draftscope again.")
+                )
+                return
+            if self._settings:
+                self._child.send({"command": "set", **self._settings})
+            chosen = {name: value for name, value in asdict(self._load_settings).items() if value is not None}
+            self._child.send({"command": "load", "path": self._path, **chosen})
+
+    def drain(self) -> Sequence[News]:
+        """Return what has happened since the last call, in order."""
+        return [self._news.popleft() for _ in range(len(self._news))]
+
+    def generate(self, messages: Sequence[ChatMessage], options: Mapping[str, object]) -> None:
+        """Ask for a reply; turns that the context cannot hold are left out, and Trimmed says so."""
+        with self._lock:
+            if self._child is None:
+                self._news.append(Finished(FinishReason.ERROR, 0, 0.0, _NOT_RUNNING))
+                return
+            self._replies += 1
+            self._child.send(
+                {"command": "generate", "messages": _plain(messages), "options": dict(options), "fit": True}
+            )
+
+    def change(self, values: Mapping[str, object]) -> None:
+        """Set `depth`, `mode`, `pace` (from the next round on) or any other option (from the next reply)."""
+        with self._lock:
+            refused = self._objection(values)
+            if refused is not None:
+                self._news.append(Refused("set", refused))
+                return
+            self._settings |= values
+            if self._child is not None:
+                self._child.send({"command": "set", **values})
+
+    def cancel(self) -> None:
+        """End the reply or the measurement under way; what there is of it stays."""
+        self._tell({"command": "cancel"})
+
+    def pause(self, on: bool) -> None:
+        """Stand still before the next round, or go on."""
+        self._tell({"command": "pause", "on": on})
+
+    def step(self) -> None:
+        """Do one round while paused."""
+        self._tell({"command": "step"})
+
+    def measure(self, messages: Sequence[ChatMessage], depths: Sequence[int], max_tokens: int) -> None:
+        """Decode the reply to the messages once more at each depth: LaneEvents, then Measured."""
+        with self._lock:
+            if self._child is None:
+                self._news += (Refused("measure", _NOT_RUNNING), Measured(complete=False))
+                return
+            self._measurements += 1
+            asked = {"messages": _plain(messages), "depths": list(depths), "max_tokens": max_tokens}
+            self._child.send({"command": "measure", **asked, "fit": True})
+
+    def restart(self) -> None:
+        """Bring an engine in place of the one there was, with all that was set since the first."""
+        with self._lock:
+            self._news += [Measured(complete=False)] * self._measurements
+            self._let_go("The engine was restarted.")
+        self.start()
+
+    def close(self) -> None:
+        """End everything; takes a second at most, and no process is left."""
+        with self._lock:
+            child, self._child = self._child, None
+        if child is not None:
+            child.close()
+
+    # What the screen asks, under the lock
+
+    def _tell(self, command: Mapping[str, object]) -> None:
+        """Send what has no place, and does no harm, while there is no engine."""
+        with self._lock:
+            name = str(command["command"])
+            if self._child is not None and (self._loaded is not None or name == "cancel"):
+                self._child.send(command)
+            elif name != "cancel":
+                loading = "The model is still loading: wait until it is ready."
+                self._news.append(Refused(name, _NOT_RUNNING if self._child is None else loading))
+
+    def _objection(self, values: Mapping[str, object]) -> str | None:
+        """Why these settings would be refused: a worker started later must not meet them."""
+        pace = values.get("pace", 0)
+        if isinstance(pace, bool) or not isinstance(pace, (int, float)) or not 0 <= pace < float("inf"):
+            return f"pace must be 0 (full speed) or rounds a second, not {shown(pace)}."
+        try:
+            GenerateOptions().changed({name: values[name] for name in values if name != "pace"})
+        except UsageError as error:
+            return str(error)
+        if values.get("mode") == Mode.MTP and self._loaded is not None and not self._loaded.has_mtp:
+            return "This checkpoint has no MTP layer: use mode ngram or ordinary."
+        return None
+
+    # What the child's threads tell
+
+    def _hear(self, child: Child, data: bytes) -> None:
+        with self._lock:
+            if child is not self._child:
+                return
+            try:
+                news = read_line(data)
+            except ValueError as error:
+                if self._greeted:  # before that, whatever Python itself may print
+                    reason = harmless(str(error)).removesuffix(".")
+                    self._lose(f"The engine wrote a line that cannot be read ({reason})", _RESTART)
+                return
+            self._take(news)
+
+    def _take(self, news: WorkerNews) -> None:
+        match news:
+            case Hello():
+                self._greeted = True
+                if news.schema != SCHEMA_VERSION:
+                    self._lose(
+                        f"The engine speaks schema {news.schema} and this app schema {SCHEMA_VERSION}",
+                        "install draftscope again, so that both are of one version.",
+                    )
+                return
+            case Refused():
+                self._refused(news)
+                return
+            case Loaded():
+                self._loaded = news
+            case Header():
+                self._tokens, self._seconds = 0, 0.0
+            case Verified():
+                self._tokens += len(news.tokens)
+                self._seconds += news.draft_seconds + news.verify_seconds
+            case Finished():
+                self._replies = max(self._replies - 1, 0)
+            case Measured():
+                self._measurements = max(self._measurements - 1, 0)
+        self._news.append(news)
+
+    def _refused(self, news: Refused) -> None:
+        if news.command == "load" and self._loaded is None:
+            self._lose(news.message)
+        elif news.command == "generate" and self._replies:
+            self._replies -= 1
+            self._news.append(Finished(FinishReason.ERROR, 0, 0.0, news.message))
+        else:
+            self._news.append(news)
+            if news.command == "load":  # loaded, but for the mode, which this checkpoint has not
+                self._settings.pop("mode", None)
+            elif news.command == "measure" and self._measurements:
+                self._measurements -= 1
+                self._news.append(Measured(complete=False))
+
+    def _ended(self, child: Child, ending: Ending) -> None:
+        with self._lock:
+            if child is self._child:
+                self._lose(f"The engine {ending.sentence}", f"{_advice(ending)}{_RESTART}")
+
+    def _lose(self, what: str, advice: str = "") -> None:
+        self._let_go(f"{what}." if advice else what)
+        self._news.append(Lost(f"{what}: {advice}" if advice else what))
+
+    def _let_go(self, message: str) -> None:
+        """End the child, and close what was asked of it."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+        for number in range(self._replies):
+            tokens, seconds = (0, 0.0) if number else (self._tokens, self._seconds)
+            self._news.append(Finished(FinishReason.ERROR, tokens, seconds, message))
+        self._replies = self._measurements = self._tokens = 0
+
+
+def _advice(ending: Ending) -> str:
+    return "give it less with --ram or --context; " if ending.was_killed else ""
+
+
+def _plain(messages: Sequence[ChatMessage]) -> list[dict[str, object]]:
+    """Return the messages as JSON has them, without the halves of letters that a terminal may paste."""
+    return [
+        {
+            "role": each.role,
+            "content": each.content.encode("utf-8", "replace").decode(),
+            **({"ids": list(each.ids)} if each.ids else {}),
+        }
+        for each in messages
+    ]

@@ -1,0 +1,300 @@
+"""A pretend engine for tests of the screen and its benchmarks: no model, no process, no thread.
+
+It is called "scripted" wherever a model's name stands. Everything it says follows from its seed and from
+what it is asked; `drain` moves it on, by a number of rounds or by a clock. A round takes two drains at least:
+its drafts are news of one, their verification of the next, so that they can be seen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from app.backends.base import LaneEvent, Loaded, Loading, Lost, Measured, Memory, Refused, Trimmed
+from app.backends.scripted_reply import ScriptedReply
+from engine.errors import UsageError
+from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling
+from engine.options import GenerateOptions, Mode
+from engine.text.fit import fit, prompt_room
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from app.backends.base import ChatMessage, News
+    from engine.events import Event
+
+MODEL = "scripted"
+_WEIGHTS_BYTES = 671_000_000
+_MEMORY = Memory(350_000_000, 500_000_000)
+_NOT_RUNNING = "The scripted engine is not running: restart it first."
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    """A reply or a measurement, asked for or under way."""
+
+    messages: tuple[ChatMessage, ...]
+    values: dict[str, object]
+    lanes: deque[int] | None = None
+    """Depths still to be measured; None for a reply."""
+    lane: int = 0
+    reply: ScriptedReply | None = None
+    options: GenerateOptions = field(default_factory=GenerateOptions)
+    prompt_tokens: int = 0
+    prefilled: bool = False
+    drafted: bool = False
+    """Whether a round is to be verified."""
+
+
+class ScriptedBackend:
+    """See the module."""
+
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        reply_tokens: int = 80,
+        acceptance: Sequence[float] = (0.8, 0.55, 0.35, 0.25),
+        rounds_per_second: float = 0.0,
+        rounds_per_drain: int = 1,
+        context: int = 4096,
+        has_mtp: bool = True,
+        fail_after_rounds: int | None = None,
+        lose_after_rounds: int | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Drafts of each position are right at the rates of `acceptance`, later ones never.
+
+        Without a `rounds_per_second` and without a pace every drain does `rounds_per_drain`. The first reply
+        to come so far ends with an error after `fail_after_rounds`, or is lost after `lose_after_rounds`.
+        """
+        self._seed, self._reply_tokens, self._acceptance = seed, reply_tokens, tuple(acceptance)
+        self._rounds_per_second, self._rounds_per_drain = rounds_per_second, rounds_per_drain
+        self._context, self._has_mtp, self._clock = context, has_mtp, clock
+        self._fail_after, self._lose_after = fail_after_rounds, lose_after_rounds
+        self._news: list[News] = []
+        self._loading: deque[tuple[News, ...]] = deque()
+        self._is_running = False
+        self._settings: dict[str, object] = {}
+        self._pace = 0.0
+        self._paused = False
+        self._steps = 0
+        self._jobs: deque[_Job] = deque()
+        """The first one is under way."""
+        self._at = 0.0
+        """Until when rounds have been done, by the clock."""
+        self._cached_tokens = 0
+
+    @property
+    def is_live(self) -> bool:
+        """Replies can be asked for."""
+        return True
+
+    def start(self) -> None:
+        """Pretend to load, which takes two drains."""
+        self._is_running, self._paused = True, False
+        file, half = "scripted.safetensors", _WEIGHTS_BYTES // 2
+        options = GenerateOptions(mode=Mode.MTP if self._has_mtp else Mode.NGRAM)
+        loaded = Loaded(MODEL, self._context, self._has_mtp, options, _WEIGHTS_BYTES)
+        self._loading.append((Loading(file, half, _WEIGHTS_BYTES),))
+        self._loading.append((Loading(file, _WEIGHTS_BYTES, _WEIGHTS_BYTES), loaded, _MEMORY))
+
+    def drain(self) -> Sequence[News]:
+        """Move on, and return what has happened since the last call."""
+        if self._loading:
+            self._news += self._loading.popleft()
+        elif self._jobs:
+            self._advance(self._jobs[0])
+        news, self._news = self._news, []
+        return news
+
+    def generate(self, messages: Sequence[ChatMessage], options: Mapping[str, object]) -> None:
+        """Ask for a reply."""
+        try:
+            GenerateOptions().changed(options)
+            if not self._is_running:
+                raise UsageError(_NOT_RUNNING)
+        except UsageError as error:
+            self._news.append(Finished(FinishReason.ERROR, 0, 0.0, str(error)))
+            return
+        self._jobs.append(_Job(tuple(messages), dict(options)))
+
+    def change(self, values: Mapping[str, object]) -> None:
+        """Set options, and pace; depth and mode hold from the next round."""
+        changed = dict(values)
+        pace = changed.pop("pace", self._pace)
+        try:
+            GenerateOptions().changed(changed)
+            if isinstance(pace, bool) or not isinstance(pace, (int, float)) or not 0 <= pace < float("inf"):
+                raise UsageError(f"pace must be 0 (full speed) or rounds a second, not {pace!r}.")
+            if changed.get("mode") == Mode.MTP and not self._has_mtp:
+                raise UsageError("This checkpoint has no MTP layer: use mode ngram or ordinary.")
+        except UsageError as error:
+            self._news.append(Refused("set", str(error)))
+            return
+        if pace != self._pace:
+            self._pace, self._at = float(pace), self._clock()
+        self._settings |= changed
+        live: dict[str, object] = {name: changed[name] for name in ("depth", "mode") if name in changed}
+        for job in self._jobs:
+            if job.lanes is None:
+                job.values |= live
+                job.options = job.options.changed(live)
+
+    def cancel(self) -> None:
+        """End all that was asked for so far."""
+        for job in self._jobs:
+            if job.lanes is not None:
+                if job.reply is not None:
+                    self._tell(job, job.reply.finished(FinishReason.CANCELLED))
+                self._news.append(Measured(complete=False))
+            elif job.reply is not None:
+                self._tell(job, job.reply.finished(FinishReason.CANCELLED))
+            else:
+                self._news += (
+                    Header(MODEL, self._options(job)),
+                    Finished(FinishReason.CANCELLED, 0, 0.0),
+                )
+        self._jobs.clear()
+
+    def pause(self, on: bool) -> None:
+        """Stand still before the next round, or go on."""
+        self._paused, self._steps = on, 0
+
+    def step(self) -> None:
+        """Do one round while paused."""
+        if self._paused:
+            self._steps += 1
+
+    def measure(self, messages: Sequence[ChatMessage], depths: Sequence[int], max_tokens: int) -> None:
+        """Decode the reply once more at each depth."""
+        if self._is_running:
+            self._jobs.append(_Job(tuple(messages), {"max_tokens": max_tokens}, deque(depths)))
+        else:
+            self._news += (Refused("measure", _NOT_RUNNING), Measured(complete=False))
+
+    def restart(self) -> None:
+        """Load again; what was set still holds."""
+        self._jobs.clear()
+        self._loading.clear()
+        self.start()
+
+    def close(self) -> None:
+        """End everything."""
+        self._is_running = False
+        self._jobs.clear()
+        self._loading.clear()
+
+    def _tell(self, job: _Job, event: Event) -> None:
+        self._news.append(event if job.lanes is None else LaneEvent(job.lane, event))
+
+    def _options(self, job: _Job) -> GenerateOptions:
+        base = GenerateOptions(mode=Mode.MTP if self._has_mtp else Mode.NGRAM)
+        lane = {} if job.lanes is None else {"depth": job.lane}
+        return base.changed({**self._settings, **job.values, **lane})
+
+    def _advance(self, job: _Job) -> None:
+        if job.reply is None:
+            self._begin(job)
+        elif not job.prefilled:
+            self._prefill(job, job.reply)
+        else:
+            for _ in range(self._rounds_due(job)):
+                if self._jobs and self._jobs[0] is job and job.reply is not None:
+                    self._round(job, job.reply)
+
+    def _begin(self, job: _Job) -> None:
+        """Open a reply, or a measurement's next lane."""
+        if job.lanes is not None:
+            if not job.lanes:
+                self._jobs.popleft()
+                self._news.append(Measured(complete=True))
+                return
+            job.lane = job.lanes.popleft()
+        words = [4 + len(message.content.split()) for message in job.messages]
+        found = fit(
+            [message.role for message in job.messages],
+            prompt_room(self._context),
+            lambda kept: sum(words[index] for index in kept),
+        )
+        if found.dropped_turns and job.lanes is None:
+            self._news.append(Trimmed(found.dropped_turns))
+        job.prompt_tokens = sum(words[index] for index in found.kept)
+        job.options, job.prefilled, job.drafted = self._options(job), False, False
+        key = f"{self._seed}/{[message.content for message in job.messages]}"
+        if job.options.temperature > 0:
+            key += f"/{job.options.seed}"
+        room = self._context - job.prompt_tokens
+        key = sha256(key.encode()).hexdigest()  # a chat may be long, and each round begins with the key
+        job.reply = ScriptedReply(key, job.options, self._reply_tokens, room, self._acceptance)
+        self._tell(job, Header(MODEL, job.options))
+        if room < 1:
+            message = f"The prompt has {job.prompt_tokens:,} tokens and the context holds {self._context:,}."
+            self._end(job, job.reply.finished(FinishReason.ERROR, message))
+        else:
+            self._tell(job, Prefilling(1, 3, job.prompt_tokens, 0, 0.0005 * job.prompt_tokens))
+
+    def _prefill(self, job: _Job, reply: ScriptedReply) -> None:
+        reused = min(self._cached_tokens, job.prompt_tokens - 1)
+        self._cached_tokens, job.prefilled = job.prompt_tokens, True
+        self._tell(job, Prefilled(job.prompt_tokens, reused, 0.001 * (job.prompt_tokens - reused)))
+        self._at = self._clock()
+        reply.draft(job.options.mode, 0)
+        job.drafted = True
+        self._round(job, reply)
+
+    def _rounds_due(self, job: _Job) -> int:
+        rates = [self._rounds_per_second, self._pace if job.lanes is None else 0.0]
+        rate = min((each for each in rates if each > 0), default=0.0)
+        now = self._clock()
+        if rate == 0 or (self._paused and not job.drafted):
+            self._at = now  # a pause is not made up for
+            return self._rounds_per_drain
+        due = int((now - self._at) * rate)
+        self._at += due / rate
+        return due
+
+    def _round(self, job: _Job, reply: ScriptedReply) -> None:
+        """Verify what was drafted, and draft again."""
+        if job.drafted:
+            self._tell(job, reply.verify())
+            job.drafted = False
+            if reply.reason is not None:
+                self._end(job, reply.finished(reply.reason))
+                return
+            if reply.rounds == self._lose_after:
+                self._lose(job, reply)
+                return
+            if reply.rounds == self._fail_after:
+                self._fail_after = None
+                message = "The script says that this reply fails; what there is of it is kept."
+                self._end(job, reply.finished(FinishReason.ERROR, message))
+                return
+        if self._paused:
+            if not self._steps:
+                return
+            self._steps -= 1
+        drafted = reply.draft(job.options.mode, job.options.depth)
+        job.drafted = True
+        if drafted is not None:
+            self._tell(job, drafted)
+
+    def _end(self, job: _Job, finished: Finished) -> None:
+        self._tell(job, finished)
+        if job.lanes is None:
+            self._jobs.popleft()
+            self._news.append(_MEMORY)
+        else:
+            job.reply = None  # the next lane
+
+    def _lose(self, job: _Job, reply: ScriptedReply) -> None:
+        self._lose_after, self._is_running = None, False
+        if job.lanes is None:
+            self._tell(job, reply.finished(FinishReason.ERROR, "The scripted engine was lost."))
+        self._jobs.clear()
+        self._news.append(
+            Lost("The scripted engine was lost, as it was told: your next prompt starts it again.")
+        )

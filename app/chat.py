@@ -1,0 +1,354 @@
+"""A chat in progress: the conversation, the backend that answers, and what follows from each piece of news.
+
+No terminal in here: the screen calls `pump` thirty times a second and shows what has changed; tests drive the
+same object without one. Every verb may be used at any time, and says by a notice where it has no place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum, auto
+from typing import TYPE_CHECKING, Protocol
+
+from app.backends.base import (
+    LaneEvent,
+    Loaded,
+    Loading,
+    Lost,
+    Measured,
+    Memory,
+    Refused,
+    Said,
+    Trimmed,
+)
+from app.conversation import Conversation, Exchange, Reply
+from app.figures import Figures
+from app.tuning import Tuning
+from engine.events import Finished, FinishReason, Header, Verified
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app.backends.base import Backend, News
+    from engine.events import Event
+    from engine.options import Mode
+
+MEASURED_TOKENS = 64
+MEASURED_DEPTH = 4
+"""Measuring goes to this depth, or to the one that is set, if that is deeper."""
+
+
+class Status(StrEnum):
+    """What the backend is doing."""
+
+    LOADING = auto()
+    READY = auto()
+    REPLYING = auto()
+    MEASURING = auto()
+    LOST = auto()
+
+
+class Record(Protocol):
+    """Where a chat is kept as it grows: a session's file, or nowhere."""
+
+    def system(self, text: str) -> None: ...
+    def user(self, text: str) -> None: ...
+    def event(self, event: Event) -> None: ...
+    def ask(self, mode: Mode, depth: int) -> None: ...
+    def cut(self, exchanges: int) -> None: ...
+    def trimmed(self, turns: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a `pump` has changed, for whoever shows it."""
+
+    tail: bool = False
+    """The growing reply."""
+    whole: bool = False
+    """More of the conversation than its growing reply."""
+    state: bool = False
+    """Status, loading, memory, options or figures."""
+    notices: tuple[str, ...] = ()
+    """Sentences for the user."""
+
+
+@dataclass(slots=True)
+class _Queue:
+    notices: list[str] = field(default_factory=list)
+    tail: bool = False
+    whole: bool = False
+    state: bool = False
+
+    def taken(self) -> Changed:
+        changed = Changed(self.tail, self.whole, self.state, tuple(self.notices))
+        self.notices.clear()
+        self.tail = self.whole = self.state = False
+        return changed
+
+
+class Chat:
+    """The chat and everything that may be done with it."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        record: Record | None = None,
+        conversation: Conversation | None = None,
+        options: Mapping[str, object] | None = None,
+        pace: float = 0.0,
+    ) -> None:
+        """`options` are those that the user wants otherwise than the checkpoint's authors."""
+        self._changed = _Queue()
+        self.backend = backend
+        self.record = record
+        self.conversation = conversation or Conversation()
+        self.figures = Figures()
+        self.status = Status.LOADING
+        self.loading: Loading | None = None
+        self.loaded: Loaded | None = None
+        self.memory: Memory | None = None
+        self.tuning = Tuning(backend, options or {}, pace, self._notice, self._ask)
+        self._waiting_prompt: str | None = None
+        self._unrecorded_ask: tuple[Mode, int] | None = None
+        for exchange in self.conversation.exchanges:
+            self._count(exchange.reply)
+
+    @property
+    def context_used(self) -> int:
+        """Tokens of the last prompt and its reply."""
+        last = self.conversation.last
+        if last is None or last.reply.prefilled is None:
+            return 0
+        return last.reply.prefilled.prompt_tokens + len(last.reply.tokens)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reply or a measurement is under way."""
+        return self.status in (Status.REPLYING, Status.MEASURING)
+
+    def start(self) -> None:
+        """Load the model."""
+        self.backend.start()
+        self.tuning.start()
+
+    def close(self) -> None:
+        """End the backend."""
+        self.backend.close()
+
+    def pump(self) -> Changed:
+        """Apply what has happened since the last call."""
+        for news in self.backend.drain():
+            self._take(news)
+        return self._changed.taken()
+
+    # What the user says
+
+    def say(self, text: str) -> None:
+        """Ask for a reply; while the model still loads, or measures, as soon as that is over."""
+        if not self.backend.is_live:
+            self._notice("This is a recording: it plays, but it cannot answer. Start draftscope to chat.")
+        elif self.status is Status.REPLYING:
+            self._notice("The reply is still being written: press esc to stop it first.")
+        elif self.status is Status.LOST:
+            self._waiting_prompt = text
+            self.restart()
+        elif self.status is Status.READY:
+            self._say(text)
+        else:
+            if self.status is Status.MEASURING:
+                self.backend.cancel()
+            self._waiting_prompt = text
+            self._changed.state = True
+
+    def regenerate(self) -> None:
+        """Ask the last prompt again; when sampling, with the next seed."""
+        last = self.conversation.last
+        if last is None or self.status is not Status.READY:
+            self._notice("There is no finished reply to write anew.")
+            return
+        finished = last.reply.finished
+        complete = finished is not None and finished.reason in (FinishReason.STOP, FinishReason.LENGTH)
+        if self.tuning.options.temperature == 0 and complete:
+            self._notice("Greedy decoding has one answer: set a temperature (/temperature 0.8) for another.")
+            return
+        if self.tuning.options.temperature > 0:
+            self.tuning.change({"seed": self.tuning.options.seed + 1})
+        self._cut(len(self.conversation.exchanges) - 1)
+        self._say(last.user)
+
+    def take_back(self) -> str | None:
+        """Return the last prompt for editing and take it out of the chat, its reply as well."""
+        last = self.conversation.last
+        if last is None or self.busy:
+            self._notice("Press esc first: it is busy." if last else "There is no prompt to edit yet.")
+            return None
+        self._cut(len(self.conversation.exchanges) - 1)
+        return last.user
+
+    def stop(self) -> bool:
+        """End the reply or measurement under way, or a prompt that waits; returns whether there was one."""
+        if self._waiting_prompt is not None:
+            self._waiting_prompt = None
+            self._notice("The waiting prompt was taken back.")
+            return True
+        if not self.busy:
+            return False
+        if self.tuning.paused:
+            self.tuning.pause(on=False)
+        self.backend.cancel()
+        return True
+
+    def restart(self) -> None:
+        """Bring the engine back after it was lost."""
+        if self.status is Status.LOST:
+            self.status, self.loading = Status.LOADING, None
+            self.backend.restart()
+            self._changed.state = True
+        else:
+            self._notice("The engine is running.")
+
+    def clear(self, record: Record | None, conversation: Conversation | None = None) -> None:
+        """Go on with an empty chat, or another one, kept elsewhere."""
+        self.stop()
+        self.record = record
+        self.conversation = conversation or Conversation(system=self.conversation.system)
+        self.figures = Figures()
+        for exchange in self.conversation.exchanges:
+            self._count(exchange.reply)
+        self._changed.whole = self._changed.state = True
+
+    def set_system(self, text: str) -> None:
+        """Set the system prompt, for the next reply on."""
+        self.conversation.system = text
+        if self.record:
+            self.record.system(text)
+        self._notice("The system prompt holds from the next reply on." if text else "No system prompt.")
+
+    def measure(self) -> None:
+        """Decode the last reply's beginning again at each depth."""
+        last = self.conversation.last
+        if not self.backend.is_live or self.status is not Status.READY:
+            self._notice("Measuring waits until nothing else is going on.")
+        elif last is None or not last.reply.tokens:
+            self._notice("There is no reply to measure with yet: ask something first.")
+        else:
+            self.status = Status.MEASURING
+            self._changed.state = True
+            depths = range(max(MEASURED_DEPTH, self.tuning.options.depth) + 1)
+            count = min(MEASURED_TOKENS, len(last.reply.tokens))
+            self.figures.begin_measuring()
+            self.backend.measure(self.conversation.messages(), tuple(depths), count)
+
+    # What comes of it
+
+    def _say(self, text: str) -> None:
+        self.conversation.exchanges.append(Exchange(text))
+        if self.record:
+            self.record.user(text)
+        self.status = Status.REPLYING
+        self._changed.whole = self._changed.state = True
+        self.backend.generate(self.conversation.messages(), self.tuning.wanted)
+
+    def _ask(self, mode: Mode, depth: int) -> None:
+        last = self.conversation.last
+        if last is None or self.status is not Status.REPLYING or last.reply.options is None:
+            return
+        if (mode, depth) == (last.reply.asked_mode, last.reply.asked_depth):
+            return
+        if last.reply.ghosts:
+            self._unrecorded_ask = mode, depth  # holds after the round that is being verified
+        elif self.record:
+            self.record.ask(mode, depth)
+        last.reply.ask(mode, depth)
+        self._changed.tail = True
+
+    def _cut(self, exchanges: int) -> None:
+        del self.conversation.exchanges[exchanges:]
+        if self.record:
+            self.record.cut(exchanges)
+        self._changed.whole = True
+
+    def _take(self, news: News) -> None:
+        self._changed.state = True
+        match news:
+            case Loading():
+                self.loading = news
+            case Loaded():
+                self._loaded(news)
+            case Memory():
+                self.memory = news
+            case Trimmed():
+                self._trimmed(news.turns)
+            case LaneEvent():
+                self.figures.observe_lane(news.depth, news.event)
+            case Measured():
+                self._ready()
+            case Refused():
+                self._notice(news.message)
+            case Lost():
+                self._lost(news)
+            case Said():
+                self.conversation.exchanges.append(Exchange(news.text))
+                self._changed.whole = True
+            case _:
+                self._event(news)
+
+    def _event(self, event: Event) -> None:
+        last = self.conversation.last
+        if last is None or (last.reply.finished is not None and isinstance(event, Header)):
+            last = Exchange("")  # a trace of a reply whose prompt it does not hold
+            self.conversation.exchanges.append(last)
+            self._changed.whole = True
+        if isinstance(event, Verified):
+            self.figures.observe(event, last.reply.round_depth)
+        last.reply.take(event)
+        self._changed.tail = True
+        if self.record:
+            self.record.event(event)
+        match event:
+            case Header():
+                self.status = Status.REPLYING
+                if self.backend.is_live:  # what was set since the reply was asked for
+                    self._ask(self.tuning.options.mode, self.tuning.options.depth)
+            case Verified() if self.record and self._unrecorded_ask:
+                self.record.ask(*self._unrecorded_ask)
+                self._unrecorded_ask = None
+            case Finished():
+                self._unrecorded_ask = None
+                self._ready()
+
+    def _loaded(self, loaded: Loaded) -> None:
+        self.loaded, self.loading = loaded, None
+        self.tuning.loaded(loaded)
+        for warning in loaded.warnings:
+            self._notice(warning)
+        self._ready()
+
+    def _trimmed(self, turns: int) -> None:
+        last = self.conversation.last
+        if last is not None and self.status is Status.REPLYING:
+            last.trimmed_turns = turns
+            if self.record:
+                self.record.trimmed(turns)
+            self._changed.whole = True
+
+    def _lost(self, lost: Lost) -> None:
+        self.status, self.loading, self.memory = Status.LOST, None, None
+        self.tuning.paused = False
+        self._notice(lost.message)
+
+    def _ready(self) -> None:
+        if self.status is Status.LOST:
+            return
+        self.status = Status.READY
+        waiting, self._waiting_prompt = self._waiting_prompt, None
+        if waiting is not None:
+            self._say(waiting)
+
+    def _count(self, reply: Reply) -> None:
+        for event, depth in zip(reply.rounds, reply.depths(), strict=True):
+            self.figures.observe(event, depth)
+
+    def _notice(self, text: str) -> None:
+        self._changed.notices.append(text)

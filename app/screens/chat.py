@@ -1,0 +1,200 @@
+"""The chat screen: transcript, figures, prompt. It shows a `Chat` and passes on what the user wants of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.containers import Horizontal
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from app.chat import Status
+from app.commands.terminal import harmless
+from app.screens.chat_verbs import ChatVerbs
+from app.screens.keys import EVERYWHERE, IN_TRANSCRIPT
+from app.setting_rules import ShowPanel
+from app.verbs import parse
+from app.widgets.header import Header, HeaderState
+from app.widgets.legend import Legend
+from app.widgets.panel import SidePanel
+from app.widgets.prompt import Prompt
+from app.widgets.transcript import Transcript
+from app.widgets.welcome import Welcome
+from engine.errors import UsageError
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+
+    from app.chat import Changed, Chat
+    from app.screens.shell import Shell
+
+FRAMES_PER_SECOND = 30
+PANEL_EVERY = 8
+"""Frames: figures that change four times a second can be read."""
+NOTICE_SECONDS = 8.0
+_UNDER_WAY = {
+    Status.LOADING: "loading",
+    Status.MEASURING: "measuring",
+    Status.LOST: "engine lost",
+}
+
+
+class ChatTranscript(Transcript):
+    """The transcript with the keys it has in a chat."""
+
+    BINDINGS: ClassVar[list[BindingType]] = IN_TRANSCRIPT
+
+
+class ChatScreen(ChatVerbs, Screen[None]):
+    """The chat."""
+
+    CSS_PATH = "chat.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = EVERYWHERE
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  # typed by Textual
+
+    def __init__(self, chat: Chat, shell: Shell) -> None:
+        super().__init__()
+        self.chat = chat
+        self.shell = shell
+        self._frame = 0
+
+    def compose(self) -> ComposeResult:
+        yield Header()
+        with Horizontal(id="middle"):
+            yield ChatTranscript(id="transcript")
+            yield SidePanel(id="panel")
+        yield Legend(id="legend")
+        yield Welcome(id="welcome")
+        yield Prompt(id="prompt")
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        settings = self.shell.settings
+        self.transcript.view = self.query_one(Legend).view = settings.view
+        self.query_one(SidePanel).set_class(settings.show_panel is ShowPanel.NEVER, "-hidden")
+        self.query_one(SidePanel).set_class(settings.show_panel is ShowPanel.ALWAYS, "-shown")
+        self.query_one(Welcome).display = settings.first_run_help and not self._has_first_reply()
+        self.transcript.show(self.chat.conversation)
+        self.prompt.remember([exchange.user for exchange in self.chat.conversation.exchanges])
+        self.prompt.focus()
+        self.set_interval(1 / FRAMES_PER_SECOND, self._frame_due)
+        self._show_state()
+
+    def on_prompt_sent(self, message: Prompt.Sent) -> None:
+        try:
+            found = parse(message.text)
+        except UsageError as error:
+            self.notify(str(error), severity="warning", markup=False)
+            self.prompt.put(message.text)
+            return
+        if found is not None:
+            verb, argument = found
+            self.call_later(self.action_verb, verb.action, argument)
+            return
+        self.chat.say(message.text.removeprefix("/") if message.text.startswith("//") else message.text)
+        self.transcript.follow()
+        self._pump()
+
+    def on_prompt_edit_outside(self, _message: Prompt.EditOutside) -> None:
+        self.call_later(self.action_verb, "editor")
+
+    def on_transcript_inspect(self, message: Transcript.Inspect) -> None:
+        self.transcript.cursor = message.exchange_index, message.token_index
+        self.call_later(self.action_verb, "inspect")
+
+    def action_less(self) -> None:
+        """Draft one token fewer."""
+        self._depth_by(-1)
+
+    def action_more(self) -> None:
+        """Draft one token more."""
+        self._depth_by(1)
+
+    def action_escape(self) -> None:
+        """Stop what is under way; else let go of the token cursor, and come back to the prompt."""
+        if not self.chat.stop():
+            self.transcript.cursor = None
+            self.prompt.focus()
+
+    def action_other_pane(self) -> None:
+        """Go from the prompt to the transcript, or back."""
+        (self.transcript if self.prompt.has_focus else self.prompt).focus()
+
+    def action_prompt(self) -> None:
+        """Go to the prompt."""
+        self.prompt.focus()
+
+    def action_page(self, pages: int) -> None:
+        """Scroll the transcript, from the prompt as well."""
+        (self.transcript.scroll_page_up if pages < 0 else self.transcript.scroll_page_down)(animate=False)
+
+    def begin_command(self, name: str) -> None:
+        """Put the beginning of a command into the prompt, for the user to finish."""
+        self.prompt.put(f"/{name} ")
+        self.prompt.focus()
+
+    def show_conversation(self) -> None:
+        """Show another conversation than before."""
+        self.transcript.show(self.chat.conversation)
+        self.prompt.remember([exchange.user for exchange in self.chat.conversation.exchanges])
+        self._show_state()
+
+    def _depth_by(self, step: int) -> None:
+        if self.chat.tuning.set_depth(self.chat.tuning.options.depth + step):
+            self.shell.remember({"depth": self.chat.tuning.options.depth})
+
+    def _frame_due(self) -> None:
+        self._frame += 1
+        if self._pump().state:
+            self.query_one(Header).state = self._header_state()
+        if self._frame % PANEL_EVERY == 0:
+            self._show_panel()
+
+    def _pump(self) -> Changed:
+        changed = self.chat.pump()
+        if changed.whole:
+            self.transcript.show(self.chat.conversation)
+        elif changed.tail:
+            self.transcript.refresh_tail()
+        is_lost = self.chat.status is Status.LOST
+        for notice in (*changed.notices, *self.shell.take_notices()):
+            self.notify(
+                harmless(notice),
+                severity="error" if is_lost else "information",
+                markup=False,
+                timeout=NOTICE_SECONDS,
+            )
+        if changed.state and self._has_first_reply():
+            self.query_one(Welcome).dismiss()
+        return changed
+
+    def _has_first_reply(self) -> bool:
+        return any(exchange.reply.finished is not None for exchange in self.chat.conversation.exchanges)
+
+    def _show_state(self) -> None:
+        self.query_one(Header).state = self._header_state()
+        self._show_panel()
+
+    def _show_panel(self) -> None:
+        self.query_one(SidePanel).update_from(
+            self.chat.figures, self.chat.tuning.options, self.shell.settings.disk_limit
+        )
+
+    def _header_state(self) -> HeaderState:
+        chat = self.chat
+        loaded = chat.loaded
+        return HeaderState(
+            model=loaded.model if loaded else self.shell.model_name,
+            form="DeepSeek-V3 format" if chat.backend.is_live else "",
+            weights_bytes=loaded.weights_bytes if loaded else 0,
+            options=chat.tuning.options,
+            pace=chat.tuning.pace,
+            paused=chat.tuning.paused,
+            replay=not chat.backend.is_live,
+            memory=chat.memory,
+            context_used=chat.context_used,
+            context=loaded.context if loaded else 0,
+            loading=chat.loading if chat.status is Status.LOADING else None,
+            notice=_UNDER_WAY.get(chat.status, ""),
+        )

@@ -1,0 +1,258 @@
+"""What each verb of `app.verbs` does on the chat screen.
+
+Every method is `verb_NAME(argument)`; slash commands, keys and the palette all come through `action_verb`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import shlex
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.exports import Kind
+from app.screens.help import HelpScreen
+from app.screens.inspect import InspectScreen
+from app.screens.sessions import SessionsScreen
+from app.setting_rules import View
+from app.widgets.legend import Legend
+from app.widgets.panel import SidePanel
+from app.widgets.prompt import Prompt
+from app.widgets.transcript import Transcript
+from engine.errors import DraftscopeError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from textual.screen import Screen
+
+    from app.chat import Chat
+    from app.screens.shell import Shell
+
+    _Base = Screen[None]
+else:
+    _Base = object
+
+EDITORS = ("VISUAL", "EDITOR")
+DEMO_PACE = 12.0
+"""Rounds a second that `p` comes back to."""
+
+
+class ChatVerbs(_Base):
+    """The verbs; mixed into the screen."""
+
+    chat: Chat
+    shell: Shell
+
+    @property
+    def transcript(self) -> Transcript:
+        """The transcript."""
+        return self.query_one(Transcript)
+
+    @property
+    def prompt(self) -> Prompt:
+        """Where the user writes."""
+        return self.query_one(Prompt)
+
+    async def action_verb(self, name: str, argument: str = "") -> None:
+        """Do a verb by name; what the user got wrong becomes a notice."""
+        try:
+            done: Awaitable[None] | None = getattr(self, f"verb_{name}")(argument)
+            if inspect.isawaitable(done):
+                await done
+        except DraftscopeError as error:
+            self.notify(str(error), severity="warning", markup=False)
+
+    def verb_depth(self, argument: str) -> None:
+        if self.chat.tuning.change({"depth": _whole(argument, "depth")}):
+            self.shell.remember({"depth": self.chat.tuning.options.depth})
+
+    def verb_mode(self, argument: str) -> None:
+        tuning = self.chat.tuning
+        if tuning.change({"mode": argument}) if argument else tuning.cycle_mode():
+            self.shell.remember({"mode": str(tuning.options.mode)})
+
+    def verb_pace(self, argument: str) -> None:
+        if not argument:
+            pace = 0.0 if self.chat.tuning.pace else DEMO_PACE
+        else:
+            pace = 0.0 if argument == "off" else _number(argument, "pace")
+        self.chat.tuning.set_pace(pace)
+        self.shell.remember({"pace": pace})
+
+    def verb_pause(self, _argument: str) -> None:
+        paused = not self.chat.tuning.paused
+        self.chat.tuning.pause(on=paused)
+        if paused:
+            self.transcript.focus()
+
+    def verb_step(self, _argument: str) -> None:
+        self.chat.tuning.step()
+
+    def verb_stop(self, _argument: str) -> None:
+        if not self.chat.stop():
+            self.notify("Nothing is under way.")
+
+    def verb_temperature(self, argument: str) -> None:
+        self._sampling("temperature", _number(argument, "temperature"))
+
+    def verb_top_p(self, argument: str) -> None:
+        self._sampling("top_p", _number(argument, "top_p"))
+
+    def verb_top_k(self, argument: str) -> None:
+        self._sampling("top_k", _whole(argument, "top_k"))
+
+    def verb_min_p(self, argument: str) -> None:
+        self._sampling("min_p", _number(argument, "min_p"))
+
+    def verb_seed(self, argument: str) -> None:
+        self._sampling("seed", _whole(argument, "seed"))
+
+    def verb_accept(self, argument: str) -> None:
+        self._sampling("accept", argument)
+
+    def verb_max_tokens(self, argument: str) -> None:
+        self._sampling("max_tokens", _whole(argument, "max_tokens"))
+
+    def verb_detail(self, argument: str) -> None:
+        on = _switch(argument, now=self.chat.tuning.options.detail)
+        self.chat.tuning.change({"detail": on})
+        self.notify(f"Candidates and experts are {'reported' if on else 'left out'} from the next reply on.")
+
+    def verb_measure(self, _argument: str) -> None:
+        self.chat.measure()
+
+    def verb_regenerate(self, _argument: str) -> None:
+        self.chat.regenerate()
+
+    def verb_edit(self, _argument: str) -> None:
+        text = self.chat.take_back()
+        if text is not None:
+            self.prompt.put(text)
+            self.prompt.focus()
+
+    def verb_copy(self, _argument: str) -> None:
+        last = self.chat.conversation.last
+        if last is None or not last.reply.tokens:
+            raise UsageError("There is no reply to copy yet.")
+        self.app.copy_to_clipboard(last.reply.text)
+        self.notify("The reply was sent to the terminal's clipboard. (/export writes a file.)")
+
+    def verb_editor(self, _argument: str) -> None:
+        command = next((os.environ[name] for name in EDITORS if os.environ.get(name)), "")
+        if not command:
+            raise UsageError("Set EDITOR to the editor that should open, such as nano or vim.")
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "prompt.md"
+            file.write_text(self.prompt.text, encoding="utf-8")
+            try:
+                with self.app.suspend():
+                    subprocess.run([*shlex.split(command), str(file)], check=False)
+            except OSError as error:
+                raise UsageError(f"{command} cannot be started: {error.strerror}.") from None
+            self.prompt.put(file.read_text(encoding="utf-8", errors="replace").rstrip("\n"))
+        self.prompt.focus()
+
+    def verb_system(self, argument: str) -> None:
+        self.chat.set_system(argument)
+
+    def verb_new(self, _argument: str) -> None:
+        self.shell.new_session()
+
+    def verb_sessions(self, _argument: str) -> None:
+        self.app.push_screen(SessionsScreen(self.shell.sessions), self.shell.resume)
+
+    def verb_rename(self, argument: str) -> None:
+        self.shell.rename_session(argument)
+
+    def verb_export(self, argument: str) -> None:
+        kind, _, name = argument.partition(" ")
+        if kind and kind not in set(Kind):
+            raise UsageError(f"A chat is exported as {', '.join(Kind)}, not as {kind}.")
+        file = Path(name.strip()).expanduser() if name.strip() else None
+        written = self.shell.export(Kind(kind or Kind.MARKDOWN), file)
+        self.notify(f"Written to {written}.", markup=False)
+
+    def verb_view(self, argument: str) -> None:
+        if not argument:
+            self.transcript.cycle_view()
+        elif argument.replace("_", "-") in set(View):
+            self.transcript.view = View(argument.replace("_", "-"))
+        else:
+            raise UsageError(f"Tokens are shown by {', '.join(View)}, not by {argument}.")
+        self.query_one(Legend).view = self.transcript.view
+        self.shell.remember({"view": str(self.transcript.view)})
+
+    def verb_markdown(self, _argument: str) -> None:
+        self.transcript.toggle_markdown()
+
+    def verb_thoughts(self, _argument: str) -> None:
+        self.transcript.toggle_thoughts()
+
+    def verb_panel(self, _argument: str) -> None:
+        panel = self.query_one(SidePanel)
+        panel.set_class(panel.display, "-hidden")
+        panel.set_class(not panel.display, "-shown")
+
+    def verb_theme(self, argument: str) -> None:
+        if not argument:
+            self.app.search_themes()
+        elif argument in self.app.available_themes:
+            self.app.theme = argument
+        else:
+            raise UsageError(f"There is no theme {argument}; /theme alone lists them.")
+
+    def verb_inspect(self, _argument: str) -> None:
+        place = self.transcript.cursor or self._last_token()
+        if place is None:
+            raise UsageError("There is no token to look at yet.")
+        self.transcript.cursor = place
+        self.app.push_screen(InspectScreen(self.chat.conversation, place, self._look_at))
+
+    def verb_restart(self, _argument: str) -> None:
+        self.chat.restart()
+
+    def verb_help(self, _argument: str) -> None:
+        topic = "transcript" if self.transcript.has_focus else "prompt"
+        self.app.push_screen(HelpScreen(topic))
+
+    async def verb_quit(self, _argument: str) -> None:
+        await self.app.action_quit()
+
+    def _sampling(self, name: str, value: object) -> None:
+        if self.chat.tuning.change({name: value}):
+            self.shell.remember({name: value})
+            self.notify(f"{name} {value}, from the next reply on.", markup=False)
+
+    def _look_at(self, place: tuple[int, int]) -> None:
+        self.transcript.cursor = place
+
+    def _last_token(self) -> tuple[int, int] | None:
+        for index in range(len(self.chat.conversation.exchanges) - 1, -1, -1):
+            count = len(self.chat.conversation.exchanges[index].reply.tokens)
+            if count:
+                return index, count - 1
+        return None
+
+
+def _whole(text: str, name: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{name} must be a whole number, not {text!r}.") from None
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{name} must be a number, not {text!r}.") from None
+
+
+def _switch(text: str, *, now: bool) -> bool:
+    if text in ("", "on", "off"):
+        return not now if not text else text == "on"
+    raise UsageError(f"Say on or off, not {text!r}.")

@@ -1,0 +1,108 @@
+"""How replies are decoded: what the user wants otherwise than the checkpoint's authors, sent on at once.
+
+Depth, mode and pace hold from the next round, in the middle of a reply as well; everything else from the next
+reply.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.errors import UsageError
+from engine.options import MAX_DEPTH, GenerateOptions, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from app.backends.base import Backend, Loaded
+
+LIVE = ("depth", "mode")
+"""Options that hold from the next round on."""
+
+
+class Tuning:
+    """The wanted options, pace and pause, and the backend that follows them."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        wanted: Mapping[str, object],
+        pace: float,
+        notice: Callable[[str], None],
+        asked: Callable[[Mode, int], None],
+    ) -> None:
+        """`asked` is told of every mode and depth that was set; `notice` of what could not be."""
+        self._backend = backend
+        self._wanted = dict(wanted)
+        self._notice = notice
+        self._asked = asked
+        self._loaded: Loaded | None = None
+        self.pace = pace
+        """Rounds a second; 0 is full speed."""
+        self.paused = False
+
+    @property
+    def wanted(self) -> Mapping[str, object]:
+        """The options that differ from the checkpoint's own."""
+        return self._wanted
+
+    @property
+    def options(self) -> GenerateOptions:
+        """How the next reply would be decoded."""
+        base = self._loaded.options if self._loaded else GenerateOptions()
+        return base.changed(self._wanted)
+
+    def start(self) -> None:
+        """Send what holds from the first round on."""
+        live = {name: value for name, value in self._wanted.items() if name in LIVE}
+        self._backend.change({**live, "pace": self.pace})
+
+    def loaded(self, loaded: Loaded) -> None:
+        """Take the checkpoint's own options as the base; a mode it cannot run is forgotten."""
+        self._loaded = loaded
+        if not loaded.has_mtp and self._wanted.get("mode") == Mode.MTP:
+            del self._wanted["mode"]
+
+    def change(self, values: Mapping[str, object]) -> bool:
+        """Set options; False, and a notice, if they are refused."""
+        try:
+            options = self.options.changed(values)
+        except UsageError as error:
+            self._notice(str(error))
+            return False
+        if values.get("mode") == Mode.MTP and self._loaded and not self._loaded.has_mtp:
+            self._notice("This checkpoint has no MTP layer: use mode ngram or ordinary.")
+            return False
+        self._wanted |= values
+        live = {name: values[name] for name in LIVE if name in values}
+        if live:
+            self._backend.change(live)
+            self._asked(options.mode, options.depth)
+        return True
+
+    def set_depth(self, depth: int) -> bool:
+        """Draft this many tokens a round."""
+        return self.change({"depth": min(max(depth, 0), MAX_DEPTH)})
+
+    def cycle_mode(self) -> bool:
+        """Let the next drafter draft: the MTP layer, n-grams, nobody."""
+        has_mtp = self._loaded is None or self._loaded.has_mtp
+        modes = [mode for mode in (Mode.MTP, Mode.NGRAM, Mode.ORDINARY) if has_mtp or mode is not Mode.MTP]
+        at = modes.index(self.options.mode) if self.options.mode in modes else -1
+        return self.change({"mode": modes[(at + 1) % len(modes)]})
+
+    def set_pace(self, rounds_per_second: float) -> None:
+        """Hold the engine to a number of rounds a second."""
+        self.pace = rounds_per_second
+        self._backend.change({"pace": rounds_per_second})
+
+    def pause(self, *, on: bool) -> None:
+        """Stand still before the next round, or go on."""
+        self.paused = on
+        self._backend.pause(on)
+
+    def step(self) -> None:
+        """Do one round and stand still again."""
+        if not self.paused:
+            self.pause(on=True)
+        self._backend.step()

@@ -1,0 +1,80 @@
+"""What the colours of the tokens say, in one line: each word looks like the tokens that it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from app.setting_rules import View
+from app.token_colours import POSITIONS, SURPRISES, TokenKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KIND_NAMES: dict[TokenKind, str] = {
+    TokenKind.ACCEPTED: "accepted draft",
+    TokenKind.ORDINARY: "main model",
+    TokenKind.BONUS: "bonus",
+    TokenKind.CORRECTED: "corrected",
+    TokenKind.REJECTED: "rejected",
+    TokenKind.GHOST: "being verified",
+}
+"""What a kind of token is called wherever the app names it."""
+
+KIND_MEANINGS: dict[TokenKind, str] = {
+    TokenKind.ACCEPTED: "drafted ahead, and the main model agreed",
+    TokenKind.ORDINARY: "written by the main model itself",
+    TokenKind.BONUS: "the main model's extra token after all drafts of a round were accepted",
+    TokenKind.CORRECTED: "the main model's token in place of a draft that it rejected",
+    TokenKind.REJECTED: "a draft that the main model did not agree with; it stands for a moment",
+    TokenKind.GHOST: "drafts of the round under way",
+}
+_GAP = "   "
+
+
+class Legend(Widget):
+    """The line; what it says depends on what the transcript's colours say."""
+
+    DEFAULT_CSS = Path(__file__).with_suffix(".tcss").read_text(encoding="utf-8")
+
+    view: reactive[View] = reactive(View.ORIGIN)
+
+    def render(self) -> Content:
+        """Draw as many words as there is room for."""
+        pieces = list(legend_pieces(self.view))
+        width = self.content_size.width
+        while len(pieces) > 1 and Content(_GAP).join(pieces).cell_length > width:
+            pieces.pop()
+        return Content(_GAP).join(pieces)
+
+
+def kind_style(kind: TokenKind) -> str:
+    """Return a token kind's colour and second channel as a style of Textual's."""
+    attributes = "" if kind.attributes == "none" else f" {kind.attributes}"
+    return f"${kind.variable}{attributes}"
+
+
+def legend_pieces(view: View) -> Sequence[Content]:
+    """Return the words for a view of the transcript, each in its style."""
+    match view:
+        case View.ORIGIN:
+            kinds = [kind for kind in TokenKind if kind is not TokenKind.BONUS]
+            return [Content.styled(KIND_NAMES[kind], kind_style(kind)) for kind in kinds]
+        case View.ALL_ORIGINS:
+            return [Content.styled(KIND_NAMES[kind], kind_style(kind)) for kind in TokenKind]
+        case View.POSITION:
+            pieces = [Content.styled("main model", kind_style(TokenKind.ORDINARY))]
+            for position in range(1, POSITIONS + 1):
+                named = f"drafted {position} ahead" if position == 1 else str(position)
+                more = " or more" if position == POSITIONS else ""
+                pieces.append(Content.styled(named + more, f"$tok-position-{position} underline"))
+            return pieces
+        case View.SURPRISE:
+            names = ("expected", *["·"] * (SURPRISES - 2), "surprising")
+            return [Content.styled(name, f"$tok-surprise-{step}") for step, name in enumerate(names)]
+        case View.PLAIN:
+            return [Content.styled("plain text: origins are not shown", "$text-muted")]

@@ -1,0 +1,241 @@
+"""The figures beside the chat: how fast, how many drafts are kept, what a token costs, what it adds up to.
+
+Calm by construction: every section has its place from the start and is dim until it has something to say,
+figures have fixed places, a line is drawn again only when it has changed, and nothing more often than four
+times a second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Sparkline, Static
+
+from app.why import why
+from app.widgets.bars import PositionBars, padded, percentage
+from engine.options import Acceptance, GenerateOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual import events
+    from textual.app import ComposeResult
+
+    from app.figures import Figures, MeasuredRow
+    from engine.decoding.counters import Counters
+
+LEAST_SECONDS = 0.25
+"""Between two drawings."""
+
+BARS = 4
+"""Lines kept for positions, so that what is below them stays where it is when the depth changes."""
+BARS_IF_SHORT = 2
+SHORT_LINES = 28
+"""A panel of fewer lines does without blank ones."""
+
+UNKNOWN = "–"
+_WIDE_COLUMNS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What is on the screen, so that the same is not drawn twice."""
+
+    figures: Figures
+    version: int
+    options: GenerateOptions
+    disk_limit: str | None
+    measure_key: str
+    columns: int
+    lines: int
+
+
+class SidePanel(VerticalScroll, can_focus=False):
+    """The panel; give it what has changed by `update_from`, as often as one likes."""
+
+    DEFAULT_CSS = Path(__file__).with_suffix(".tcss").read_text(encoding="utf-8")
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
+        super().__init__(id=id)
+        self._asked: tuple[Figures, GenerateOptions, str | None, str] | None = None
+        self._shown: _Shown | None = None
+        self._is_resting = False
+        self._texts: dict[str, Content] = {}
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="panel-speed")
+        yield Sparkline([], id="panel-series")
+        yield Static(id="panel-acceptance", classes="panel-heading")
+        yield PositionBars(id="panel-bars")
+        yield Static(id="panel-length")
+        yield Static("EXPERTS AND DISK", classes="panel-heading")
+        yield Static(id="panel-experts")
+        yield Static("MEASURED", classes="panel-heading")
+        yield Static(id="panel-measured")
+        yield Static(id="panel-why")
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self.set_class(self.size.height < SHORT_LINES, "-short")
+        self._draw_if_changed()
+
+    def update_from(
+        self,
+        figures: Figures,
+        options: GenerateOptions,
+        disk_limit: str | None = None,
+        measure_key: str = "b",
+    ) -> None:
+        """Show the figures for the options in use.
+
+        `disk_limit` is the speed of an emulated drive, as the user has written it; `measure_key` the key that
+        begins a measurement.
+        """
+        self._asked = (figures, options, disk_limit, measure_key)
+        if not self._is_resting:
+            self._draw_if_changed()
+
+    def _draw_if_changed(self) -> None:
+        if self._asked is None or not self.is_mounted or not self.size.width:
+            return
+        figures, options, disk_limit, key = self._asked
+        columns = self.query_one("#panel-speed", Static).content_size.width or self.content_size.width
+        due = _Shown(figures, figures.version, options, disk_limit, key, columns, self.size.height)
+        if due != self._shown:
+            self._shown = due
+            self._draw(due)
+            self._is_resting = True
+            self.set_timer(LEAST_SECONDS, self._rested)
+
+    def _rested(self) -> None:
+        self._is_resting = False
+        self._draw_if_changed()  # what was asked for in between is not lost
+
+    def _draw(self, due: _Shown) -> None:
+        figures, options, columns = due.figures, due.options, due.columns
+        recent, setting = figures.recent, figures.recent_setting
+        ratio = figures.ratio(*setting) if setting is not None else None
+        self._put("panel-speed", speed_line(recent, ratio, columns))
+        series = self.query_one("#panel-series", Sparkline)
+        series.data = _from_zero(figures.series, columns)
+        self._put("panel-acceptance", Content(acceptance_heading(options, columns)))
+        shares = recent.acceptance_by_position
+        least = BARS_IF_SHORT if due.lines < SHORT_LINES else BARS
+        bars = self.query_one(PositionBars)
+        bars.shares = padded(shares, max(least, options.depth))
+        self._put("panel-length", length_line(recent))
+        self._put("panel-experts", experts_lines(recent, due.disk_limit, columns))
+        self._put("panel-measured", measured_lines(figures.rows(options.mode, options.depth), columns))
+        self._put("panel-why", Content(why(figures, options, due.measure_key)))
+
+    def _put(self, ident: str, text: Content) -> None:
+        before = self._texts.get(ident)
+        if before is not None and before.is_same(text):
+            return
+        self._texts[ident] = text
+        has_grown = before is None or before.plain.count("\n") != text.plain.count("\n")
+        self.query_one(f"#{ident}", Static).update(text, layout=has_grown or ident == "panel-why")
+
+
+def speed_line(counters: Counters, ratio: float | None, columns: int) -> Content:
+    """Return the speed, with its measured ratio to depth 0 at the right edge."""
+    speed = counters.tokens_per_second
+    if speed is None:
+        return Content.styled(f"{UNKNOWN} tokens/s", "$text-disabled")
+    left = Content.assemble((f"{speed:.1f}", "bold"), " tokens/s")
+    if ratio is None:
+        return left
+    colour = "$success" if ratio > 1 else "$warning"
+    factor = Content.styled(f"{ratio:.2f}×", f"bold {colour}")
+    for right in (Content.assemble(factor, " depth 0"), factor):
+        room = columns - left.cell_length - right.cell_length
+        if room > 0:
+            return Content.assemble(left, " " * room, right)
+    return left
+
+
+def acceptance_heading(options: GenerateOptions, columns: int) -> str:
+    """Return the heading, which names the rule of acceptance where it matters: when sampling."""
+    if options.temperature == 0:
+        return "ACCEPTED BY POSITION"
+    is_coupled = options.accept is Acceptance.COUPLED
+    rule = "COUPLED ACCEPTANCE" if is_coupled else "REJECTION SAMPLING"
+    full = f"{rule} BY POSITION"
+    return full if len(full) <= columns else rule
+
+
+def length_line(counters: Counters) -> Content:
+    """Return the tokens that a pass of the main model yields."""
+    length = counters.mean_length
+    if length is None:
+        return Content.styled(f"{UNKNOWN} tokens a pass", "$text-disabled")
+    return Content(f"{length:.2f} tokens a pass")
+
+
+def experts_lines(counters: Counters, disk_limit: str | None, columns: int) -> Content:
+    """Return what a token moves; dim where nothing moves, and where nothing is known."""
+    is_wide = columns >= _WIDE_COLUMNS
+    loads, hits = counters.loads_per_token, counters.hit_rate
+    read, waiting = counters.bytes_per_token, counters.wait_share
+    cells = (
+        (f"{UNKNOWN if loads is None else f'{loads:.1f}'} loads/token", 17),
+        (f"{percentage(hits)} {'in RAM' if is_wide else 'RAM'}", 0),
+        (f"{_bytes(read)}/token", 17),
+        (f"{'waiting' if is_wide else 'wait'} {percentage(waiting)}", 0),
+    )
+    gap = 0 if is_wide else 2
+    first, second, third, fourth = (text.ljust(max(0, width - gap)) for text, width in cells)
+    lines = [f"{first}{second}", f"{third}{fourth}"]
+    if disk_limit is not None:
+        lines.append(f"(emulated drive {disk_limit})")
+    text = "\n".join(lines)
+    return Content(text) if loads or read or waiting else Content.styled(text, "$text-disabled")
+
+
+def measured_lines(rows: Sequence[MeasuredRow], columns: int) -> Content:
+    """Return the table; figures stand under each other by their decimal points."""
+    spare = max(0, min(2, (columns - 23) // 3))
+    widths = (7 + spare, 6 + spare, 5 + spare)
+
+    def line(depth: str, *cells: str) -> str:
+        return depth.ljust(5) + "".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+
+    lines = [Content.styled(line("depth", "tok/s", "×", "n"), "$text-muted")]
+    for row in rows:
+        speed, ratio = row.tokens_per_second, row.ratio
+        text = line(
+            f"{'▸' if row.current else ' '} {row.depth}",
+            UNKNOWN if speed is None else f"{speed:.1f}",
+            UNKNOWN if ratio is None else f"{ratio:.2f}",
+            _count(row.tokens),
+        )
+        style = "bold" if row.current else "$text-disabled" if speed is None else ""
+        lines.append(Content.styled(text, style))
+    return Content("\n").join(lines)
+
+
+def _from_zero(series: Sequence[float], columns: int) -> list[float]:
+    """Return one value a column, the newest at the right edge.
+
+    The first is always 0, since a sparkline stretches from the least value to the largest, which would make
+    mountains of a steady speed.
+    """
+    last = list(series[-max(1, columns - 1) :])
+    return [0.0] * max(1, columns - len(last)) + last
+
+
+def _bytes(count: float | None) -> str:
+    if count is None:
+        return f"{UNKNOWN} MB"
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.{1 if count >= 1e6 else 2}f} MB" if count else "0 MB"
+
+
+def _count(tokens: int) -> str:
+    if not tokens:
+        return UNKNOWN
+    return str(tokens) if tokens < 100_000 else f"{tokens // 1000}k"

@@ -1,0 +1,110 @@
+"""Where the user writes: it grows with its text, enter sends, and up and down recall what was sent before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding
+from textual.message import Message
+from textual.widgets import TextArea
+
+if TYPE_CHECKING:
+    from textual import events
+    from textual.binding import BindingType
+
+MOST_LINES = 10
+
+
+class Prompt(TextArea):
+    """A text area that sends."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "send", "send", id="prompt.send", priority=True),
+        Binding("ctrl+j,shift+enter", "new_line", "new line", id="prompt.new_line", priority=True),
+        Binding("up", "earlier", "earlier prompt", id="prompt.earlier", show=False),
+        Binding("down", "later", "later prompt", id="prompt.later", show=False),
+        Binding("ctrl+g", "edit_outside", "in $EDITOR", id="prompt.editor", show=False),
+    ]
+
+    @dataclass
+    class Sent(Message):
+        """The user has finished a prompt."""
+
+        text: str
+
+    @dataclass
+    class EditOutside(Message):
+        """The user wants to go on in $EDITOR."""
+
+        text: str
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
+        super().__init__(
+            show_line_numbers=False,
+            soft_wrap=True,
+            tab_behavior="focus",
+            highlight_cursor_line=False,
+            placeholder="Ask something, or / for commands",
+            id=id,
+        )
+        self._sent: list[str] = []
+        self._recalled: int | None = None
+        self._draft = ""
+
+    def remember(self, prompts: list[str]) -> None:
+        """Set what up and down recall, oldest first."""
+        self._sent = prompts
+        self._recalled = None
+
+    def put(self, text: str) -> None:
+        """Replace the text and stand at its end."""
+        self.load_text(text)
+        self.move_cursor(self.document.end)
+
+    def action_send(self) -> None:
+        """Send the text, unless there is none."""
+        text = self.text.strip()
+        if not text:
+            return
+        if not self._sent or self._sent[-1] != text:
+            self._sent.append(text)
+        self._recalled = None
+        self.put("")
+        self.post_message(self.Sent(text))
+
+    def action_new_line(self) -> None:
+        """Begin a new line."""
+        self.insert("\n")
+
+    def action_earlier(self) -> None:
+        """Go a line up, or from the first line to what was sent before."""
+        if self.cursor_location[0] > 0 or not self._sent:
+            self.action_cursor_up()
+            return
+        if self._recalled is None:
+            self._draft, self._recalled = self.text, len(self._sent)
+        if self._recalled > 0:
+            self._recalled -= 1
+            self.put(self._sent[self._recalled])
+
+    def action_later(self) -> None:
+        """Go a line down, or from the last line to what was sent after."""
+        if self.cursor_location[0] < self.document.line_count - 1 or self._recalled is None:
+            self.action_cursor_down()
+            return
+        self._recalled += 1
+        if self._recalled < len(self._sent):
+            self.put(self._sent[self._recalled])
+        else:
+            self._recalled = None
+            self.put(self._draft)
+
+    def action_edit_outside(self) -> None:
+        """Go on in $EDITOR."""
+        self.post_message(self.EditOutside(self.text))
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key in ("enter", "ctrl+j", "shift+enter"):  # bindings; a text area would insert them
+            return
+        await super()._on_key(event)

@@ -1,0 +1,151 @@
+"""The inspector: what it says of a token of each origin, and how it turns from one to the next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from app.conversation import Conversation, Exchange, Reply
+from app.screens.inspect import InspectScreen
+from app.widgets.inspector import inspection, quoted
+from engine.events import Candidate, RoundDetail, Token, TokenDetail
+from engine.options import Mode
+from tests.app.panel.made import Bare, screen_text, verified, wait_until
+
+
+def reply_of(*events) -> Reply:
+    reply = Reply()
+    for event in events:
+        reply.take(event)
+    return reply
+
+
+REPLY = reply_of(
+    verified(0, [1]),
+    verified(1, [2, 3, 4], depth=2, seconds=0.031, wait=0.004, uses=96, hits=89, loads=7, read=44_040_192),
+    verified(2, [5, 6], depth=3, accepted=1),
+    verified(3, [7], depth=0),
+)
+
+
+def said(token_index: int, reply: Reply = REPLY) -> str:
+    return inspection(reply, token_index).plain
+
+
+@pytest.mark.parametrize(
+    ("token_index", "sentence"),
+    [
+        (0, "the main model's own: the first token after the prompt"),
+        (2, "a draft, made 2 ahead, that the main model agreed with"),
+        (3, "the main model's extra token: all of the round's 2 drafts were accepted"),
+        (5, "the main model's own, in place of a draft that it rejected"),
+        (6, "the main model's own: nothing was drafted in this round"),
+    ],
+)
+def test_each_origin_is_put_into_words(token_index, sentence):
+    assert sentence in said(token_index)
+
+
+def test_what_is_known_of_an_accepted_draft():
+    lines = said(2).splitlines()
+    assert lines[0] == "“ w3”   id 3"
+    assert "token 3 of 7 of this reply" in lines
+    assert any(line.split() == ["main", "model", "-0.10", "90.5", "%"] for line in lines)
+    assert any(line.split() == ["drafter", "-0.20", "81.9", "%"] for line in lines)
+    assert "ROUND 1 OF THE REPLY" in lines
+    assert "MTP, 2 of 2 drafts accepted" in lines
+    assert any(line.split() == ["verifying", "31.0", "ms"] for line in lines)
+    assert any(line.startswith("waiting") and "4.0 ms of it" in line for line in lines)
+    assert any(line.split() == ["read", "44.0", "MB"] for line in lines)
+    assert any("96 used, 89 in RAM, 7 loaded" in line for line in lines)
+    assert "replaced" not in said(2)
+
+
+def test_a_corrected_token_names_the_first_draft_it_replaced():
+    text = said(5)
+    assert "“ bad1”   id 901" in text
+    assert "bad2" not in text
+    assert "-1.90  15.0 %" in text
+    assert "-0.40  67.0 %" in text
+
+
+def test_drafts_without_probabilities_say_so():
+    event = verified(1, [2, 3], depth=1, mode=Mode.NGRAM)
+    tokens = tuple(replace(token, draft_logprob=None) for token in event.tokens)
+    reply = reply_of(replace(event, tokens=tokens))
+    assert "n-gram drafts have no probabilities" in said(0, reply)
+
+
+def test_detail_shows_candidates_of_the_very_token_and_the_experts():
+    detail = RoundDetail(
+        (
+            TokenDetail((Candidate(2, " one", -0.1),), (Candidate(2, " one", None),)),
+            TokenDetail((Candidate(3, " two", -0.01), Candidate(8, " too", -5.0)), ()),
+        ),
+        ((1, 4), (0, 2, 7)),
+    )
+    reply = reply_of(verified(0, [1]), replace(verified(1, [2, 3], depth=1), detail=detail))
+    text = said(2, reply)
+    assert "99.0 % “ two”" in text
+    assert "0.7 % “ too”" in text
+    assert "“ one”" not in text
+    assert "  1  1 4\n  2  0 2 7" in text
+    assert "“ one”" in said(1, reply)
+    assert "/detail" not in text
+
+
+def test_without_detail_it_says_how_to_get_it():
+    assert "/detail on" in said(2)
+
+
+def test_control_characters_are_shown_and_not_obeyed():
+    event = verified(1, [2])
+    reply = reply_of(
+        replace(event, tokens=(Token(2, "\x1b[31m\n\t\x9b", event.tokens[0].origin, 0, None, None),))
+    )
+    text = said(0, reply)
+    assert not set(text) & {"\x1b", "\x9b", "\t"}
+    assert quoted("\n") == "“⏎”"
+    assert "main model   –" in text
+
+
+def test_markup_in_a_token_is_text():
+    event = verified(1, [2])
+    reply = reply_of(replace(event, tokens=(Token(2, "[bold]", event.tokens[0].origin, 0, None, None),)))
+    assert "“[bold]”" in said(0, reply)
+
+
+async def test_left_and_right_turn_to_the_next_token_and_over_replies_without_any():
+    conversation = Conversation(
+        exchanges=[Exchange("a", REPLY), Exchange("b"), Exchange("c", reply_of(verified(0, [70])))]
+    )
+    seen = []
+    app = Bare()
+    async with app.run_test(size=(120, 40)) as pilot:
+        result = []
+        screen = InspectScreen(conversation, (0, 5), seen.append)
+        app.push_screen(screen, result.append)
+        await wait_until(pilot, lambda: "“ w6”" in screen_text(app))
+        await pilot.press("right", "right")
+        await wait_until(pilot, lambda: "“ w70”" in screen_text(app))
+        await pilot.press("right", "left")
+        await wait_until(pilot, lambda: "“ w7”" in screen_text(app))
+        assert seen == [(0, 6), (2, 0), (0, 6)], "at the end of the chat it stays"
+        await pilot.press("f6")
+        await wait_until(pilot, lambda: app.screen is not screen)
+        assert result == [(0, 6)]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+async def test_esc_closes_it_and_it_fits(columns):
+    app = Bare()
+    async with app.run_test(size=(columns, 24)) as pilot:
+        screen = InspectScreen(Conversation(exchanges=[Exchange("a", REPLY)]), (0, 0))
+        app.push_screen(screen)
+        await wait_until(pilot, lambda: "esc back" in screen_text(app))
+        assert "the first token" in screen_text(app)
+        await pilot.press("left")
+        assert screen.place == (0, 0)
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: app.screen is not screen)

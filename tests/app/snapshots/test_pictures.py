@@ -1,0 +1,128 @@
+"""What the screens look like, each over the same scripted chat."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app.backends.scripted import ScriptedBackend
+from app.chat import Status
+from tests.app.chat.driving import made_app, sent, wait_until
+from tests.app.snapshots.pictures import compare
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from textual.pilot import Pilot
+
+    from app.main import DraftscopeApp
+
+SIZE = (120, 40)
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRAFTSCOPE_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("DRAFTSCOPE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+@asynccontextmanager
+async def chatted(
+    folder: Path, size: tuple[int, int] = SIZE, **settings: object
+) -> AsyncIterator[tuple[DraftscopeApp, Pilot[None]]]:
+    """An app with one finished exchange; depth was changed in its reply."""
+    app = made_app(folder, ScriptedBackend(seed=3, reply_tokens=90), **settings)
+    async with app.run_test(size=size) as pilot:
+        app.chat_screen.prompt.cursor_blink = False
+        await stepped(app, pilot, "say something", 9)
+        app.chat.tuning.set_depth(3)
+        app.chat.tuning.pause(on=False)
+        await wait_until(pilot, lambda: app.chat.conversation.exchanges[0].reply.finished is not None)
+        await settled(app, pilot)
+        yield app, pilot
+
+
+async def stepped(app: DraftscopeApp, pilot: Pilot[None], prompt: str, rounds: int) -> None:
+    """Ask, and go so many rounds far, however fast this machine draws."""
+    await wait_until(pilot, lambda: app.chat.status is Status.READY)
+    app.chat.tuning.pause(on=True)
+    await sent(pilot, prompt)
+    await wait_until(pilot, lambda: bool(app.chat.conversation.exchanges))
+    reply = app.chat.conversation.exchanges[0].reply
+    await wait_until(pilot, lambda: bool(reply.rounds))
+    while len(reply.rounds) < rounds:
+        before = len(reply.rounds)
+        app.chat.tuning.step()
+        await wait_until(pilot, lambda before=before: len(reply.rounds) > before)  # type: ignore[misc]
+
+
+async def settled(app: DraftscopeApp, pilot: Pilot[None]) -> None:
+    """Let everything be drawn that is to be drawn."""
+    panel = app.chat_screen.query_one("#panel")
+    for _ in range(30):
+        await pilot.pause(0.02)
+        if not panel._is_resting:  # type: ignore[attr-defined]
+            break
+    await pilot.pause(0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("main", {}),
+        ("light", {"theme": "draftscope-light"}),
+        ("ansi", {"theme": "ansi"}),
+        ("high-contrast", {"theme": "high-contrast"}),
+        ("all-origins", {"view": "all-origins"}),
+    ],
+)
+async def test_the_chat(tmp_path: Path, name: str, settings: dict[str, object]) -> None:
+    async with chatted(tmp_path / "chats", **settings) as (app, _pilot):
+        compare(app, name, tmp_path)
+
+
+async def test_the_chat_in_80_columns(tmp_path: Path) -> None:
+    async with chatted(tmp_path / "chats", (80, 24)) as (app, _pilot):
+        compare(app, "narrow", tmp_path)
+
+
+async def test_the_chat_without_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with chatted(tmp_path / "chats") as (app, _pilot):
+        compare(app, "no-color", tmp_path)
+
+
+async def test_the_inspector(tmp_path: Path) -> None:
+    async with chatted(tmp_path / "chats") as (app, pilot):
+        await pilot.press("f6", "left", "left")
+        await settled(app, pilot)
+        compare(app, "inspect", tmp_path)
+
+
+async def test_the_help(tmp_path: Path) -> None:
+    async with chatted(tmp_path / "chats") as (app, pilot):
+        await pilot.press("f1")
+        await settled(app, pilot)
+        compare(app, "help", tmp_path)
+
+
+async def test_the_palette(tmp_path: Path) -> None:
+    async with chatted(tmp_path / "chats") as (app, pilot):
+        await pilot.press("ctrl+p", "d", "e", "p")
+        await pilot.pause(0.5)
+        await settled(app, pilot)
+        compare(app, "palette", tmp_path)
+
+
+async def test_a_paused_reply_with_its_ghosts(tmp_path: Path) -> None:
+    app = made_app(tmp_path / "chats", ScriptedBackend(seed=3, reply_tokens=400))
+    async with app.run_test(size=SIZE) as pilot:
+        app.chat_screen.prompt.cursor_blink = False
+        await stepped(app, pilot, "go on", 12)
+        await settled(app, pilot)
+        compare(app, "paused", tmp_path)
