@@ -108,7 +108,7 @@ class Chat:
         self.loading: Loading | None = None
         self.loaded: Loaded | None = None
         self.memory: Memory | None = None
-        self.tuning = Tuning(backend, options or {}, pace, self._notice, self._ask)
+        self.tuning = Tuning(backend, options or {}, pace, self._notice, self._ask, self._touched)
         self._waiting_prompt: str | None = None
         self._unrecorded_ask: tuple[Mode, int] | None = None
         for exchange in self.conversation.exchanges:
@@ -349,6 +349,9 @@ class Chat:
     def _count(self, reply: Reply) -> None:
         for event, depth in zip(reply.rounds, reply.depths(), strict=True):
             self.figures.observe(event, depth)
+
+    def _touched(self) -> None:
+        self._changed.state = True
 
     def _notice(self, text: str) -> None:
         self._changed.notices.append(text)

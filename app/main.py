@@ -33,6 +33,7 @@ class DraftscopeApp(App[None]):
     TITLE = "draftscope"
     CSS_PATH = "main.tcss"
     ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_DISPLAY = "ctrl+p"
 
     def __init__(
         self,

@@ -30,12 +30,15 @@ class Tuning:
         pace: float,
         notice: Callable[[str], None],
         asked: Callable[[Mode, int], None],
+        changed: Callable[[], None],
     ) -> None:
-        """`asked` is told of every mode and depth that was set; `notice` of what could not be."""
+        """`asked` is told of every mode and depth that was set, `changed` of anything that was, and `notice`
+        of what could not be."""
         self._backend = backend
         self._wanted = dict(wanted)
         self._notice = notice
         self._asked = asked
+        self._changed = changed
         self._loaded: Loaded | None = None
         self.pace = pace
         """Rounds a second; 0 is full speed."""
@@ -74,6 +77,7 @@ class Tuning:
             self._notice("This checkpoint has no MTP layer: use mode ngram or ordinary.")
             return False
         self._wanted |= values
+        self._changed()
         live = {name: values[name] for name in LIVE if name in values}
         if live:
             self._backend.change(live)
@@ -94,11 +98,13 @@ class Tuning:
     def set_pace(self, rounds_per_second: float) -> None:
         """Hold the engine to a number of rounds a second."""
         self.pace = rounds_per_second
+        self._changed()
         self._backend.change({"pace": rounds_per_second})
 
     def pause(self, *, on: bool) -> None:
         """Stand still before the next round, or go on."""
         self.paused = on
+        self._changed()
         self._backend.pause(on)
 
     def step(self) -> None:

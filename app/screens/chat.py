@@ -67,7 +67,7 @@ class ChatScreen(ChatVerbs, Screen[None]):
         yield Legend(id="legend")
         yield Welcome(id="welcome")
         yield Prompt(id="prompt")
-        yield Footer(compact=True, show_command_palette=False)
+        yield Footer(compact=True)
 
     def on_mount(self) -> None:
         settings = self.shell.settings

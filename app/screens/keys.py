@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 
 def _verb(key: str, name: str, shown: str, ident: str, *, show: bool = False, argument: str = "") -> Binding:
     action = f"screen.verb('{name}', '{argument}')"
-    return Binding(key, action, shown, id=ident, show=show)
+    return Binding(key, action, shown, id=ident, show=show, priority=key.startswith("f"))
+
+
+_DEPTH = Binding.Group("depth ")
 
 
 EVERYWHERE: list[BindingType] = [
-    Binding("f7", "screen.less", "less", id="chat.less", show=True),
-    Binding("f8", "screen.more", "more depth", id="chat.more", show=True),
+    # Function keys go first: a text area has its own idea of some.
+    Binding("f7", "screen.less", "less depth", id="chat.less", group=_DEPTH, priority=True),
+    Binding("f8", "screen.more", "more depth", id="chat.more", group=_DEPTH, priority=True),
     _verb("f2", "mode", "mode", "chat.mode", show=True),
     _verb("f4", "pause", "pause", "chat.pause", show=True),
     _verb("f6", "inspect", "inspect", "chat.inspect", show=True),
-    Binding("ctrl+p", "app.command_palette", "commands", id="chat.palette", show=True),
     _verb("f1", "help", "help", "chat.help", show=True),
     _verb("f5", "panel", "figures", "chat.panel"),
     _verb("ctrl+n", "new", "new chat", "chat.new"),

@@ -56,11 +56,13 @@ class Turn:
         if changed is not None:
             changed += len(self._head)
         if noted != self._noted:
-            self._noted, self._foot = noted, self._lay_foot()
+            self._noted = noted
+            self._foot = self._lay_foot()
             foot = len(self._head) + self.body.height
             changed = foot if changed is None else min(changed, foot)
         if said != self._said:
-            self._said, self._head = said, self._lay_head()
+            self._said = said
+            self._head = self._lay_head()
             changed = 0
         return changed
 

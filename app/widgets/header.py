@@ -199,12 +199,8 @@ def _joined(pieces: Sequence[Piece]) -> Content:
 def _memory(memory: Memory) -> str:
     largest = memory.budget_bytes or memory.used_bytes
     unit, name, digits = (1e9, "GB", 1) if largest >= 1e8 else (1e6, "MB", 0)
-    used = f"{memory.used_bytes / unit:.{digits}f}"
-    return (
-        f"RAM {used}/{memory.budget_bytes / unit:.{digits}f} {name}"
-        if memory.budget_bytes
-        else (f"RAM {used} {name}")
-    )
+    used = f"RAM {memory.used_bytes / unit:.{digits}f} {name}"
+    return f"{used}, budget {memory.budget_bytes / unit:.{digits}f}" if memory.budget_bytes else used
 
 
 def _amount(count: int) -> str:

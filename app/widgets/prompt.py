@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from textual import events
     from textual.binding import BindingType
 
-MOST_LINES = 10
+_TAKEN = ("f6", "f7")
+"""Keys of a text area that mean something else on the chat screen."""
 
 
 class Prompt(TextArea):
     """A text area that sends."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "send", "send", id="prompt.send", priority=True),
-        Binding("ctrl+j,shift+enter", "new_line", "new line", id="prompt.new_line", priority=True),
+        Binding("enter", "send", "send", id="prompt.send", show=False),
+        Binding("ctrl+j,shift+enter", "new_line", "new line", id="prompt.new_line", show=False),
         Binding("up", "earlier", "earlier prompt", id="prompt.earlier", show=False),
         Binding("down", "later", "later prompt", id="prompt.later", show=False),
         Binding("ctrl+g", "edit_outside", "in $EDITOR", id="prompt.editor", show=False),
@@ -45,9 +46,12 @@ class Prompt(TextArea):
             soft_wrap=True,
             tab_behavior="focus",
             highlight_cursor_line=False,
-            placeholder="Ask something, or / for commands",
+            placeholder="Ask something (enter sends, / begins a command)",
             id=id,
         )
+        self.cursor_blink = False
+        for key in _TAKEN:
+            self._bindings.key_to_bindings.pop(key, None)
         self._sent: list[str] = []
         self._recalled: int | None = None
         self._draft = ""
@@ -104,7 +108,8 @@ class Prompt(TextArea):
         """Go on in $EDITOR."""
         self.post_message(self.EditOutside(self.text))
 
-    async def _on_key(self, event: events.Key) -> None:
-        if event.key in ("enter", "ctrl+j", "shift+enter"):  # bindings; a text area would insert them
-            return
-        await super()._on_key(event)
+    def _on_key(self, event: events.Key) -> None:
+        # A text area would insert these. They are bindings, but none with priority: those are looked at
+        # before the letters that were typed just before them have arrived here.
+        if event.key in ("enter", "ctrl+j", "shift+enter"):
+            event.prevent_default()

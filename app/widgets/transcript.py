@@ -1,8 +1,7 @@
 """The conversation, token by token: it follows the tail, has a cursor on the tokens, and can be copied from.
 
 The conversation is the one source of truth; kept here are only where its rows stand and the strips painted
-last. All rows are laid out at once, which a long chat allows, but only what is on screen is painted. A frame
-lays out and paints the growing reply's tail alone.
+last. A frame lays out and paints the growing reply's tail alone.
 """
 
 from __future__ import annotations
@@ -12,33 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding
-from textual.cache import LRUCache
-from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
 
-from app.conversation import Conversation
-from app.transcript.layout import Layout
-from app.transcript.markdown import render_markdown
-from app.transcript.paint import Painter, selected
-from app.transcript.places import Places
-from app.transcript.rows import GUTTER, SPARE, Look
+from app.transcript.rows import GUTTER, Look
+from app.transcript.rows_view import RowsView
 from app.transcript.views import View, next_view
 
 if TYPE_CHECKING:
     from textual import events
     from textual.binding import BindingType
-    from textual.selection import Selection
 
+    from app.conversation import Conversation
     from app.transcript.layout import Place
     from app.transcript.turn import Turn
 
-STRIPS_KEPT = 1024
 
-
-class Transcript(ScrollView, can_focus=True):
+class Transcript(RowsView, can_focus=True):
     """Shows a conversation; the screen says when it has changed."""
 
     ALLOW_SELECT = True
@@ -56,9 +45,7 @@ class Transcript(ScrollView, can_focus=True):
         Binding("escape", "leave_tokens", "no cursor", id="transcript.leave", show=False),
     ]
 
-    view: reactive[View] = reactive(View.ORIGIN)
-    """What the colours say."""
-    cursor: reactive[tuple[int, int] | None] = reactive(None)
+    cursor: reactive[tuple[int, int] | None] = reactive(None, init=False)
     """An exchange, and a token of its reply."""
 
     @dataclass
@@ -88,27 +75,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
-        self._conversation = Conversation()
-        self._rows = Layout()
-        self._places = Places(self._rows)
-        self._rows_width = 0
-        self._strips: LRUCache[int, Strip] = LRUCache(STRIPS_KEPT)
-        self._painter: Painter | None = None
-        self._following = True
-        self._follows_now = False
-        """Whether scrolling is our own doing."""
         self._hovered: Place | None = None
-        self._thoughts_shown = False
-
-    @property
-    def following(self) -> bool:
-        """Whether the view moves with the tail."""
-        return self._following
-
-    @property
-    def row_count(self) -> int:
-        """Lines of the whole conversation."""
-        return self._rows.height
 
     def show(self, conversation: Conversation) -> None:
         """Show a conversation, or take up what has changed anywhere in this one."""
@@ -120,20 +87,8 @@ class Transcript(ScrollView, can_focus=True):
 
     def refresh_tail(self) -> None:
         """Take up what the last exchange has become."""
-        if not self._rows_width:
-            return
-        height = self._rows.height
-        turns = len(self._rows.turns)
-        changed = self._rows.update()
-        if len(self._rows.turns) < turns:
-            self.cursor = self.validate_cursor(self.cursor)
-        if changed is not None:
-            self._rows_changed(changed, height)
-
-    def follow(self) -> None:
-        """Go to the end and move with it."""
-        self._set_following(True)
-        self._go_to_end()
+        super().refresh_tail()
+        self.cursor = self.validate_cursor(self.cursor)  # what it is on may have been folded, or be gone
 
     def cycle_view(self) -> View:
         """Let the colours say something else; return what."""
@@ -142,9 +97,9 @@ class Transcript(ScrollView, can_focus=True):
 
     def toggle_thoughts(self) -> bool:
         """Unfold all thoughts, or fold them; return whether they are shown now."""
-        self._thoughts_shown = not self._thoughts_shown
+        self._folds = not self._folds
         self._lay_out()
-        return self._thoughts_shown
+        return not self._folds
 
     def toggle_markdown(self) -> bool:
         """Show the finished reply under the cursor, or the last one, as Markdown, or as tokens again.
@@ -163,44 +118,6 @@ class Transcript(ScrollView, can_focus=True):
         self._rows_changed(0, height)
         return True
 
-    # Laying out
-
-    def on_resize(self) -> None:
-        if self.scrollable_content_region.width != self._rows_width:
-            self._lay_out()
-        elif self._following:
-            self._go_to_end()
-
-    def _lay_out(self) -> None:
-        width = self.scrollable_content_region.width
-        if width <= 0:  # on_resize comes when there is room
-            return
-        top = None if self._following else self._places.first_in(*self._on_screen())
-        height = self._rows.height
-        rendered = {id(turn.exchange) for turn in self._rows.turns if turn.body.is_rendered}
-        self._rows_width = width
-        self._rows.show(self._conversation, width, folds=not self._thoughts_shown)
-        for turn in self._rows.turns:
-            if id(turn.exchange) in rendered and not turn.body.is_rendered:
-                self._render_turn(turn)
-        self._rows.measure()
-        self.cursor = self.validate_cursor(self.cursor)
-        self._rows_changed(0, height)
-        row = self._rows.row_of(top) if top is not None else None
-        if row is not None:
-            self._go_to(row)
-
-    def _rows_changed(self, first: int, old_height: int) -> None:
-        for y in [y for y in self._strips.keys() if y >= first]:  # noqa: SIM118  # it is no mapping
-            self._strips.discard(y)
-        height = self._rows.height
-        size = Size(self._rows_width, height)
-        if self.virtual_size != size:
-            self.virtual_size = size
-        self.refresh_lines(first, max(height, old_height) - first)
-        if self._following:
-            self._go_to_end()
-
     def _finished_turn(self) -> Turn | None:
         if self.cursor is not None:
             turn = self._rows.turns[self.cursor[0]]
@@ -208,83 +125,17 @@ class Transcript(ScrollView, can_focus=True):
         done = (turn for turn in reversed(self._rows.turns) if turn.reply.finished and turn.reply.tokens)
         return next(done, None)
 
-    def _render_turn(self, turn: Turn) -> None:
-        turn.body.render(
-            render_markdown(
-                turn.body.markdown(),
-                max(1, self._rows_width - GUTTER - SPARE),
-                self.app.console,
-                self.get_component_rich_style(Look.CODE.component, partial=True),
-                dark=self.app.current_theme.dark,
-            )
-        )
+    def _lay_out(self) -> None:
+        super()._lay_out()
+        self.cursor = self.validate_cursor(self.cursor)
 
-    # Painting
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._painter = None
-        self._strips.clear()
-
-    def render_line(self, y: int) -> Strip:
-        y += self.scroll_offset.y
-        painter = self._paint_with()
-        if y >= self._rows.height:
-            return Strip.blank(self.size.width, painter.base)
-        strip = self._strips.get(y)
-        if strip is None:
-            exchange, _ = self._rows.locate(y)
-            on_token = self.cursor[1] if self.cursor is not None and self.cursor[0] == exchange else None
-            strip = painter.strip(self._rows.row(y, self.view), on_token)
-            strip = strip.crop_extend(0, self.size.width, painter.base).apply_offsets(0, y)
-            self._strips[y] = strip
-        span = self.text_selection.get_span(y) if self.text_selection is not None else None
-        if span is None:
-            return strip
-        length = GUTTER + len(self._rows.row(y, self.view).text)
-        start, end = span
-        end = length if end == -1 else min(end, length)
-        style = self.screen.get_component_rich_style("screen--selection")
-        return selected(strip, max(start, GUTTER), end, style)
-
-    def _paint_with(self) -> Painter:
-        if self._painter is None:
-            self._painter = Painter(
-                self.rich_style, lambda name: self.get_component_rich_style(name, partial=True)
-            )
-        return self._painter
-
-    def watch_view(self) -> None:
-        self._strips.clear()
-        self.refresh()
-
-    # Following
-
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        super().watch_scroll_y(old_value, new_value)
-        if not self._follows_now:
-            self._set_following(round(new_value) >= self.max_scroll_y)
-
-    def action_follow(self) -> None:
-        self.follow()
-
-    def _set_following(self, following: bool) -> None:
-        if following != self._following:
-            self._following = following
-            self.post_message(self.FollowingChanged(following))
-
-    def _go_to_end(self) -> None:
-        self._follows_now = True
-        self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
-        self._follows_now = False
-
-    def _go_to(self, row: int) -> None:
-        self.scroll_to(y=row, animate=False, force=True)
+    def _following_changed(self) -> None:
+        self.post_message(self.FollowingChanged(self.following))
 
     # The cursor
 
     def validate_cursor(self, cursor: tuple[int, int] | None) -> tuple[int, int] | None:
-        """Keep the cursor on a token that can be seen."""
+        """Keep the cursor on a token that can be seen, or in a reply that is shown as Markdown."""
         if cursor is None or not 0 <= cursor[0] < len(self._rows.turns):
             return None
         if self._rows.turns[cursor[0]].body.is_rendered:
@@ -327,6 +178,10 @@ class Transcript(ScrollView, can_focus=True):
         if ends is not None:
             self.cursor = ends[end]
 
+    def action_follow(self) -> None:
+        """Go to the end and move with it."""
+        self.follow()
+
     def action_inspect(self) -> None:
         """Ask for all that is known of the token."""
         if self.cursor is not None:
@@ -336,22 +191,12 @@ class Transcript(ScrollView, can_focus=True):
         """Let go of the cursor."""
         self.cursor = None
 
-    def _on_screen(self) -> tuple[int, int]:
-        """Return the first row on screen, and how many there are."""
-        return self.scroll_offset.y, self.scrollable_content_region.height
+    def _token_on(self, y: int) -> int | None:
+        on_this = self.cursor is not None and self.cursor[0] == self._rows.locate(y)[0]
+        return self.cursor[1] if on_this and self.cursor is not None else None
 
     def _last_on_screen(self) -> Place | None:
         return self._places.last_in(*self._on_screen()) or self._rows.last()
-
-    def _bring_into_view(self, place: Place) -> None:
-        row = self._rows.row_of(place)
-        if row is None:
-            return
-        top, height = self._on_screen()
-        if row < top:
-            self._go_to(row)
-        elif row >= top + height:
-            self._go_to(row - height + 1)
 
     # The mouse
 
@@ -380,12 +225,3 @@ class Transcript(ScrollView, can_focus=True):
         if offset is None:
             return None
         return self._places.hit(offset.y + self.scroll_offset.y, offset.x - GUTTER)
-
-    # Selecting
-
-    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """Return the raw text that is selected."""
-        return self._places.copied(selection), "\n"
-
-    def selection_updated(self, selection: Selection | None) -> None:
-        self.refresh()

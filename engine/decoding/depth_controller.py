@@ -54,10 +54,14 @@ class _Mean:
     weight: float = 0.0
     at: int = 0
     known: bool = False
+    pace: float = 1.0
+    """How slow the machine was when a cost was measured last."""
+
+    def weight_at(self, now: int) -> float:
+        return self.weight * 2.0 ** (-(now - self.at) / self.half_life)
 
     def add(self, value: float, now: int) -> None:
-        kept = self.weight * 2.0 ** (-(now - self.at) / self.half_life)
-        self.weight = max(kept, self.least) + 1
+        self.weight = max(self.weight_at(now), self.least) + 1
         self.value += (value - self.value) / self.weight
         self.at, self.known = now, True
 
@@ -101,6 +105,8 @@ class DepthController:
     """For drafts of like probability, how much more often than others at their position they are accepted."""
     _credit: float = 0.0
     """Seconds that may still be lost by trying."""
+    _pace: float = 1.0
+    """How slow the machine is: what all widths' costs have in common, changed by those that are measured."""
     _trial: Choice | None = None
 
     def choose(self, most: int = MAX_DEPTH) -> Choice:
@@ -158,7 +164,9 @@ class DepthController:
         self._observe_pass(drafted, verify_seconds, now)
         if not by_mtp or not drafted:
             return
+        self._step.value = self._now(self._step)
         self._step.add(draft_seconds / drafted, now)
+        self._step.pace = self._pace
         for position in range(min(accepted + 1, drafted)):
             was_accepted = position < accepted
             mean = self._accepted[position]
@@ -185,7 +193,7 @@ class DepthController:
 
     def seconds(self, depth: int) -> float:
         """C(depth)."""
-        return self._pass_seconds(depth) + depth * self._step.value
+        return self._pass_seconds(depth) + depth * self._now(self._step)
 
     def rate(self, depth: int) -> float:
         """Tokens a second expected of a depth."""
@@ -202,16 +210,17 @@ class DepthController:
         self._hiccups[drafted] = is_hiccup
         if not is_hiccup:
             if not mean.known:
-                mean.value = seconds
-            before = mean.value
+                mean.value, mean.pace = seconds, self._pace
+            share = mean.weight_at(now) / (sum(each.weight_at(now) for each in self._passes) or 1.0)
+            before = mean.value = self._now(mean)
             mean.add(seconds, now)
-            self._scale_others(mean, mean.value / before if before > 0 else 1.0, now)
+            if before > 0:
+                self._pace *= (mean.value / before) ** share
+            mean.pace = self._pace
 
-    def _scale_others(self, measured: _Mean, factor: float, now: int) -> None:
-        """A machine that became slower did so at every width: what was not measured since goes along."""
-        for mean in (*self._passes, self._step):
-            if mean is not measured:
-                mean.value *= factor ** (1 - 2.0 ** (-(now - mean.at) / COST_HALF_LIFE))
+    def _now(self, mean: _Mean) -> float:
+        """What was measured, had the machine been as slow as it is now."""
+        return mean.value * self._pace / mean.pace
 
     def _pass_seconds(self, drafts: int) -> float:
         """T(drafts + 1), measured or judged by its neighbours."""
@@ -219,19 +228,20 @@ class DepthController:
         own = passes[drafts]
         if own.known:
             # A wider pass takes no less: so one measured since says how much, or how little, it takes now.
-            most = min((each.value for each in passes[drafts + 1 :] if each.at > own.at), default=own.value)
-            least = max((each.value for each in passes[:drafts] if each.at > own.at), default=own.value)
-            return max(min(own.value, most), least)
+            value = self._now(own)
+            most = min((self._now(each) for each in passes[drafts + 1 :] if each.at > own.at), default=value)
+            least = max((self._now(each) for each in passes[:drafts] if each.at > own.at), default=value)
+            return max(min(value, most), least)
         below = next((each for each in range(drafts - 1, -1, -1) if passes[each].known), None)
         above = next((each for each in range(drafts + 1, len(passes)) if passes[each].known), None)
         if below is None:
-            return 0.0 if above is None else passes[above].value
-        here = passes[below].value
+            return 0.0 if above is None else self._now(passes[above])
+        here = self._now(passes[below])
         if above is not None:
             share = (drafts - below) / (above - below)
-            return here + share * (passes[above].value - here)
+            return here + share * (self._now(passes[above]) - here)
         before = next((each for each in range(below - 1, -1, -1) if passes[each].known), None)
-        slope = 0.0 if before is None else (here - passes[before].value) / (below - before)
+        slope = 0.0 if before is None else (here - self._now(passes[before])) / (below - before)
         return here + _OPTIMISM * max(slope, 0.0) * (drafts - below)
 
     def _worth_trying(self, planned: int, most: int) -> int | None:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from rich.segment import Segment
     from rich.style import Style
     from textual.app import ComposeResult
-    from textual.message import Message
     from textual.pilot import Pilot
 
     from app.conversation import Reply

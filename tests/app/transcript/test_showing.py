@@ -20,13 +20,16 @@ from .made import (
     growing,
     token,
     verified,
+    wait_until,
 )
 
 WIDE = (60, 24)
 
 
 async def test_a_conversation_is_shown_turn_by_turn() -> None:
-    app = TranscriptApp(chat(("why is the sky blue?", "Sunlight is made of colours."), ("and red?", "Later.")))
+    app = TranscriptApp(
+        chat(("why is the sky blue?", "Sunlight is made of colours."), ("and red?", "Later."))
+    )
     async with app.run_test(size=WIDE):
         assert app.shown[:11] == [
             "You",
@@ -124,6 +127,7 @@ async def test_long_waits_speak() -> None:
         assert app.shown[4] == "reading the prompt · layer 12 of 61 · 8.1 GB read"
         await app.take(pilot, begun()[1], verified(0, token("The")), Waiting(1, 3, 61, 3.2))
         assert app.shown[4:6] == ["The", "waiting for the disk · 3 s"]
+        assert app.shown[3] == "demo  first token 0.41 s"
         await app.take(pilot, drafted(1, " sky"))
         assert app.shown[4:6] == ["The sky", ""]
 
@@ -151,9 +155,10 @@ async def test_an_error_looks_like_one() -> None:
     async with app.run_test(size=WIDE) as pilot:
         await app.take(pilot, finished(FinishReason.ERROR, "Lost."))
         assert app.style_of("Lost.").bold
-        assert app.style_of("Lost.").color == app.transcript.get_component_rich_style(
-            "transcript--error", partial=True
-        ).color
+        assert (
+            app.style_of("Lost.").color
+            == app.transcript.get_component_rich_style("transcript--error", partial=True).color
+        )
 
 
 async def test_turns_that_were_left_out_are_said() -> None:
@@ -219,6 +224,7 @@ async def test_a_long_conversation_is_all_laid_out() -> None:
         assert app.transcript.row_count == 50_004
         assert app.shown[-1] == "49999"
         await pilot.press("home")
+        await wait_until(pilot, lambda: app.transcript.scroll_offset.y == 0)
         assert app.shown[4] == "0"
 
 
