@@ -45,6 +45,10 @@ class ChatTranscript(Transcript):
 
     BINDINGS: ClassVar[list[BindingType]] = IN_TRANSCRIPT
 
+    def action_leave_tokens(self) -> None:
+        """Escape stops a reply before it lets go of the cursor."""
+        self.call_later(self.run_action, "screen.escape")
+
 
 class ChatScreen(ChatVerbs, Screen[None]):
     """The chat."""
@@ -103,6 +107,9 @@ class ChatScreen(ChatVerbs, Screen[None]):
         self.transcript.cursor = message.exchange_index, message.token_index
         self.call_later(self.action_verb, "inspect")
 
+    def on_transcript_following_changed(self, message: Transcript.FollowingChanged) -> None:
+        self.query_one(Legend).note = "" if message.following else "End follows again"
+
     def action_less(self) -> None:
         """Draft one token fewer."""
         self._depth_by(-1)
@@ -113,8 +120,11 @@ class ChatScreen(ChatVerbs, Screen[None]):
 
     def action_escape(self) -> None:
         """Stop what is under way; else let go of the token cursor, and come back to the prompt."""
-        if not self.chat.stop():
+        if self.chat.stop():
+            return
+        if self.transcript.cursor is not None:
             self.transcript.cursor = None
+        else:
             self.prompt.focus()
 
     def action_other_pane(self) -> None:

@@ -138,7 +138,7 @@ class ChatVerbs(_Base):
         last = self.chat.conversation.last
         if last is None or not last.reply.tokens:
             raise UsageError("There is no reply to copy yet.")
-        self.app.copy_to_clipboard(last.reply.text)
+        self.app.copy_to_clipboard(last.reply.text.encode("utf-8", "replace").decode())
         self.notify("The reply was sent to the terminal's clipboard. (/export writes a file.)")
 
     def verb_editor(self, _argument: str) -> None:

@@ -42,6 +42,8 @@ class Legend(Widget):
     DEFAULT_CSS = Path(__file__).with_suffix(".tcss").read_text(encoding="utf-8")
 
     view: reactive[View] = reactive(View.ORIGIN)
+    note: reactive[str] = reactive("")
+    """What stands at the right end, where there is room."""
 
     def render(self) -> Content:
         """Draw as many words as there is room for."""
@@ -49,7 +51,11 @@ class Legend(Widget):
         width = self.content_size.width
         while len(pieces) > 1 and Content(_GAP).join(pieces).cell_length > width:
             pieces.pop()
-        return Content(_GAP).join(pieces)
+        line = Content(_GAP).join(pieces)
+        room = width - line.cell_length - len(self.note)
+        if not self.note or room < len(_GAP):
+            return line
+        return Content.assemble(line, " " * room, (self.note, "$text-muted"))
 
 
 def kind_style(kind: TokenKind) -> str:

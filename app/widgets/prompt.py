@@ -108,7 +108,7 @@ class Prompt(TextArea):
         """Go on in $EDITOR."""
         self.post_message(self.EditOutside(self.text))
 
-    def _on_key(self, event: events.Key) -> None:
+    async def _on_key(self, event: events.Key) -> None:
         # A text area would insert these. They are bindings, but none with priority: those are looked at
         # before the letters that were typed just before them have arrived here.
         if event.key in ("enter", "ctrl+j", "shift+enter"):

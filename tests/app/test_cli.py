@@ -307,9 +307,33 @@ def test_the_summary_speaks_of_drafts_only_where_there_were_any() -> None:
     assert summary(None, finished, Counters()) == "reply 1 tokens in 0.50 s"
 
 
-def test_the_command_alone_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert draftscope() == 0
-    assert "COMMAND" in capsys.readouterr().out
+def test_the_command_alone_opens_the_chat_which_needs_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert draftscope() == 2
+    assert "needs a terminal; `draftscope run` writes to pipes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("chat", "/no/such/folder"), "is no folder"),
+        (("chat", "--depth", "9"), "depth must be from 0 to 8"),
+        (("chat", "--pace", "-1"), "not a number of 0 or more"),
+        (("chat", "--continue", "--resume", "x"), "not allowed with"),
+        (("replay", "/no/such/file"), "/no/such/file"),
+        (("config",), "what"),
+    ],
+)
+def test_what_is_wrong_with_a_chat_is_said_in_one_sentence(
+    arguments: tuple[str, ...], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = draftscope(*arguments)
+    except SystemExit as ended:
+        code = int(str(ended.code))
+    assert code == 2
+    said = capsys.readouterr().err
+    assert reason in said
+    assert said.count("\n") == 1
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
