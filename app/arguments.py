@@ -28,6 +28,7 @@ def command_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_chat(commands.add_parser("chat", help="chat in the terminal (the default)", allow_abbrev=False))
     _add_run(commands.add_parser("run", help="print one reply", allow_abbrev=False))
+    _add_compare(commands.add_parser("compare", help="measure depths against each other", allow_abbrev=False))
     _add_logits(commands.add_parser("logits", help="write a prompt's logits to a file", allow_abbrev=False))
     _add_plan(commands.add_parser("plan", help="show how a RAM budget would be spent", allow_abbrev=False))
     _add_doctor(commands.add_parser("doctor", help="say what to expect of this machine", allow_abbrev=False))
@@ -108,12 +109,45 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     _add_decoding(parser)
 
 
-def _add_decoding(parser: argparse.ArgumentParser) -> None:
-    """Add what `run` and `chat` have in common: drafting, sampling, limits and disk."""
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Decode the same prompt at several depths, with the same seed, and print how their speeds compare. "
+        "Where all weights are in RAM lanes take turns round by round, else each runs alone."
+    )
+    add = parser.add_argument
+    add("prompt", nargs="?", metavar="PROMPT", help="what to reply to")
+    _add_model(parser)
+    add("--depths", type=_depths, default=(0, 1, 2, 4), metavar="0,1,2,4", help="tokens drafted a round")
+    add(
+        "--modes",
+        type=_modes,
+        metavar="mtp,ngram,auto",
+        help="who drafts, each at every depth; auto chooses its own (mtp where there is one, else ngram)",
+    )
+    add("--prompts", metavar="FILE", help='prompts, one a line, or JSON objects with "prompt"')
+    add("--repeats", type=_positive, default=2, metavar="N", help="runs of every lane and prompt (2)")
+    add("--raw", action="store_true", help="pass prompts as they are, without the chat template")
+    add("--json", action="store_true", help="print one JSON object")
+    _add_decoding(parser, lanes=True)
+
+
+def _add_decoding(parser: argparse.ArgumentParser, *, lanes: bool = False) -> None:
+    """Add what `run`, `chat` and `compare` have in common: drafting, sampling, limits and disk.
+
+    With `lanes`, mode and depth are left out: each lane has its own.
+    """
     drafting = parser.add_argument_group("drafting")
     add = drafting.add_argument
-    add("--mode", choices=list(Mode), help="who drafts (mtp where the checkpoint has the layer, else ngram)")
-    add("--depth", type=int, metavar="N", help=f"tokens drafted a round, 0 to {MAX_DEPTH} (1)")
+    if lanes:
+        parser.set_defaults(mode=None, depth=None)
+    else:
+        add(
+            "--mode",
+            choices=list(Mode),
+            help="who drafts; auto is mtp at the depth that is fastest "
+            "(mtp where the checkpoint has the layer, else ngram)",
+        )
+        add("--depth", type=int, metavar="N", help=f"tokens drafted a round, 0 to {MAX_DEPTH} (1)")
     add(
         "--accept",
         choices=list(Acceptance),
@@ -131,7 +165,7 @@ def _add_decoding(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, metavar="N", help="one seed, one text (0)")
     limits = parser.add_argument_group("limits")
     add = limits.add_argument
-    add("--max-tokens", type=int, metavar="N", help="the reply's most tokens (512)")
+    add("--max-tokens", type=int, metavar="N", help=f"the reply's most tokens ({64 if lanes else 512})")
     add("--ignore-eos", action="store_true", default=None, help="go on past the end-of-text token")
     add("--context", type=_positive, metavar="N", help="tokens of prompt and reply together (4096)")
     _add_ram(limits)
@@ -212,6 +246,21 @@ def _ids(text: str) -> tuple[int, ...]:
     if not all(part.strip().isascii() and part.strip().isdigit() for part in parts):
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of token ids such as 5,6,7")
     return tuple(int(part) for part in parts)
+
+
+def _depths(text: str) -> tuple[int, ...]:
+    depths = _ids(text)
+    if max(depths) > MAX_DEPTH:
+        raise argparse.ArgumentTypeError(f"{text!r} has a depth that is not from 0 to {MAX_DEPTH}")
+    return tuple(dict.fromkeys(depths))
+
+
+def _modes(text: str) -> tuple[Mode, ...]:
+    drafting = [mode for mode in Mode if mode is not Mode.ORDINARY]  # which is depth 0 of every mode
+    names = [part.strip() for part in text.split(",")]
+    if not all(name in drafting for name in names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of {', '.join(drafting)}")
+    return tuple(dict.fromkeys(Mode(name) for name in names))
 
 
 def _pace(text: str) -> float:

@@ -11,6 +11,8 @@ from enum import StrEnum, auto
 from typing import TYPE_CHECKING, Protocol
 
 from app.backends.base import (
+    CacheKept,
+    CacheRecalled,
     LaneEvent,
     Loaded,
     Loading,
@@ -21,6 +23,7 @@ from app.backends.base import (
     Said,
     Trimmed,
 )
+from app.chat_cache import ChatCache
 from app.conversation import Conversation, Exchange, Reply
 from app.figures import Figures
 from app.tuning import Tuning
@@ -28,6 +31,7 @@ from engine.events import Finished, FinishReason, Header, Verified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from app.backends.base import Backend, News
     from engine.events import Event
@@ -109,6 +113,9 @@ class Chat:
         self.loaded: Loaded | None = None
         self.memory: Memory | None = None
         self.tuning = Tuning(backend, options or {}, pace, self._notice, self._ask, self._touched)
+        self.cache = ChatCache(backend)
+        self._reply_was_left = False
+        """Whether the reply under way belongs to a chat that was left: what comes of it belongs nowhere."""
         self._waiting_prompt: str | None = None
         self._unrecorded_ask: tuple[Mode, int] | None = None
         for exchange in self.conversation.exchanges:
@@ -208,9 +215,22 @@ class Chat:
         else:
             self._notice("The engine is running.")
 
-    def clear(self, record: Record | None, conversation: Conversation | None = None) -> None:
-        """Go on with an empty chat, or another one, kept elsewhere."""
+    def keep_cache(self) -> bool:
+        """Have the engine's cache of a finished reply written, if it is to be; returns whether it is."""
+        return self.status is Status.READY and self.cache.keep()
+
+    def clear(
+        self,
+        record: Record | None,
+        conversation: Conversation | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        """Go on with an empty chat, or another one, kept elsewhere; `cache` is where its own is."""
         self.stop()
+        self._reply_was_left = self.status is Status.REPLYING
+        self.cache.belongs_to(cache)
+        if self.status not in (Status.LOADING, Status.LOST):
+            self.cache.recall()
         self.record = record
         self.conversation = conversation or Conversation(system=self.conversation.system)
         self.figures = Figures()
@@ -254,6 +274,8 @@ class Chat:
         last = self.conversation.last
         if last is None or self.status is not Status.REPLYING or last.reply.options is None:
             return
+        if self._reply_was_left:
+            return
         if (mode, depth) == (last.reply.asked_mode, last.reply.asked_depth):
             return
         if last.reply.ghosts:
@@ -284,7 +306,13 @@ class Chat:
                 self.figures.observe_lane(news.depth, news.event)
             case Measured():
                 self._ready()
+            case CacheKept():
+                self.cache.ended()
+            case CacheRecalled():
+                pass  # the next reply's Prefilled says what it was worth
             case Refused():
+                if news.command == "keep_cache":
+                    self.cache.ended(news.message)
                 self._notice(news.message)
             case Lost():
                 self._lost(news)
@@ -295,6 +323,11 @@ class Chat:
                 self._event(news)
 
     def _event(self, event: Event) -> None:
+        if self._reply_was_left:
+            if isinstance(event, Finished):
+                self._reply_was_left = False
+                self._ready()
+            return
         last = self.conversation.last
         if last is None or (last.reply.finished is not None and isinstance(event, Header)):
             last = Exchange("")  # a trace of a reply whose prompt it does not hold
@@ -302,6 +335,7 @@ class Chat:
             self._changed.whole = True
         if isinstance(event, Verified):
             self.figures.observe(event, last.reply.round_depth)
+            self.cache.grew()
         last.reply.take(event)
         self._changed.tail = True
         if self.record:
@@ -323,11 +357,12 @@ class Chat:
         self.tuning.loaded(loaded)
         for warning in loaded.warnings:
             self._notice(warning)
+        self.cache.recall()
         self._ready()
 
     def _trimmed(self, turns: int) -> None:
         last = self.conversation.last
-        if last is not None and self.status is Status.REPLYING:
+        if last is not None and self.status is Status.REPLYING and not self._reply_was_left:
             last.trimmed_turns = turns
             if self.record:
                 self.record.trimmed(turns)
@@ -335,7 +370,8 @@ class Chat:
 
     def _lost(self, lost: Lost) -> None:
         self.status, self.loading, self.memory = Status.LOST, None, None
-        self.tuning.paused = False
+        self.tuning.paused = self._reply_was_left = False
+        self.cache.lost()
         self._notice(lost.message)
 
     def _ready(self) -> None:

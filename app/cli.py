@@ -17,6 +17,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from app.arguments import command_parser
+from app.commands.interrupt import INTERRUPTED
 from app.commands.terminal import fail
 from engine.errors import DraftscopeError, MemoryBudgetError
 from engine.kernels.passive import wait_passively
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from engine.surface import Load
 
-INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 _OPTIONS = (
@@ -93,6 +93,11 @@ def _command(argv: Sequence[str] | None, load: Load) -> int:
         from app.commands.logits import LogitsArguments, logits
 
         return logits(LogitsArguments(**arguments), load)
+    if command == "compare":
+        from app.commands.compare import CompareArguments, compare
+
+        options, settings = _taken(arguments)
+        return compare(CompareArguments(**arguments, settings=settings, options=options), load)
     if command == "plan":
         from app.commands.plan import PlanArguments, plan
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.sessions import cache_file
 from app.settings import remember
 from engine.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from app.conversation import Conversation
     from app.session_writer import SessionWriter
@@ -25,6 +27,11 @@ class Kept:
         """What new chats are with."""
         self._notice = notice
         self.writer: SessionWriter = sessions.new(model, notice)
+
+    @property
+    def cache_file(self) -> Path:
+        """Where the open session's cache belongs."""
+        return cache_file(self.writer.path)
 
     def begin(self) -> SessionWriter:
         """Let the open session go and begin another one."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING
 
+from rich.text import Text
 from textual.app import App, SystemCommand
 
-from app.exports import export
+from app.commands.terminal import harmless
+from app.hangup import terminal_is_gone
 from app.screens.chat import ChatScreen
 from app.themes import ThemeFolder, shipped_themes, token_defaults
 from app.verbs import VERBS
@@ -21,10 +25,17 @@ if TYPE_CHECKING:
     from app.chat import Chat
     from app.exports import Kind
     from app.kept import Kept
+    from app.session_writer import SessionWriter
     from app.sessions import Sessions
     from app.settings import Settings
 
-THEMES_EVERY_SECONDS = 1.0
+LOOK_EVERY_SECONDS = 1.0
+"""For changed themes, and whether the terminal is still there."""
+HANGUP = 129
+"""Exit code, as shells have it after SIGHUP."""
+KEEPING_SECONDS = 5.0
+"""How long leaving waits for the cache to be written."""
+LOOKING_SECONDS = 1 / 30
 
 
 class DraftscopeApp(App[None]):
@@ -51,6 +62,8 @@ class DraftscopeApp(App[None]):
         self.kept = kept
         self._notices = notices
         self._theme_folder = themes
+        self._is_leaving = False
+        chat.cache.belongs_to(self._cache_file)
         self.chat_screen = ChatScreen(chat, self)
         for theme in shipped_themes():
             self.register_theme(theme)
@@ -70,8 +83,7 @@ class DraftscopeApp(App[None]):
             self.set_keymap(dict(self.settings.keys))
         self.push_screen(self.chat_screen)
         self.chat.start()
-        if self._theme_folder is not None:
-            self.set_interval(THEMES_EVERY_SECONDS, self._load_user_themes)
+        self.set_interval(LOOK_EVERY_SECONDS, self._look_around)
 
     def on_unmount(self) -> None:
         self.chat.close()
@@ -90,6 +102,33 @@ class DraftscopeApp(App[None]):
                     verb.title,
                     lambda name=verb.action: self.call_later(self.chat_screen.action_verb, name),
                 )
+
+    async def action_quit(self) -> None:
+        """Leave: once the chat's cache is kept, if it is to be, and at once when asked a second time."""
+        if self._is_leaving or not (self._keep_cache(self.kept.writer) or self.chat.cache.is_being_kept):
+            self.exit()
+            return
+        self._is_leaving = True
+        self.notify("Keeping this chat's cache on disk; quit again to leave without it.")
+        self.run_worker(self._leave())
+
+    async def _leave(self) -> None:
+        """Leave when the cache is kept; why it is not is said in the terminal."""
+        cache, end = self.chat.cache, time.monotonic() + KEEPING_SECONDS
+        while cache.is_being_kept and time.monotonic() < end:
+            await asyncio.sleep(LOOKING_SECONDS)
+        late = f"The chat's cache was not kept: writing it took longer than {KEEPING_SECONDS:.0f} seconds."
+        reason = late if cache.is_being_kept else cache.failure
+        self.exit(message=Text(harmless(reason)) if reason else None)
+
+    def _keep_cache(self, left: SessionWriter) -> bool:
+        """Keep the cache of the chat that is left, if the chat itself is kept; returns whether it is."""
+        return left.path.exists() and self.chat.keep_cache()
+
+    @property
+    def _cache_file(self) -> Path | None:
+        """Where the open chat's cache is kept; None where the user does not want that, or it has none."""
+        return self.kept.cache_file if self.settings.keep_cache and self.chat.backend.is_live else None
 
     @property
     def model_name(self) -> str:
@@ -110,19 +149,22 @@ class DraftscopeApp(App[None]):
 
     def new_session(self) -> None:
         """Begin an empty chat."""
-        self.chat.clear(self.kept.begin())
+        self._keep_cache(self.kept.writer)
+        self.chat.clear(self.kept.begin(), cache=self._cache_file)
         self.chat_screen.show_conversation()
 
     def resume(self, ident: str | None) -> None:
         """Go on with a chat from disk; None, and nothing happens."""
         if ident is None:
             return
+        left = self.kept.writer
         try:
             record, conversation = self.kept.resume(ident)
         except DraftscopeError as error:
             self.notify(str(error), severity="error", markup=False)
             return
-        self.chat.clear(record, conversation)
+        self._keep_cache(left)
+        self.chat.clear(record, conversation, self._cache_file)
         self.chat_screen.show_conversation()
 
     def take_notices(self) -> list[str]:
@@ -137,7 +179,14 @@ class DraftscopeApp(App[None]):
 
     def export(self, kind: Kind, file: Path | None) -> Path:
         """Write the chat to a file; returns which."""
+        from app.exports import export
+
         return export(self.chat.conversation, kind, file, self.current_theme)
+
+    def _look_around(self) -> None:
+        self._load_user_themes()
+        if not self.is_headless and terminal_is_gone():
+            self.exit(return_code=HANGUP)
 
     def _load_user_themes(self) -> None:
         if self._theme_folder is None:

@@ -13,7 +13,9 @@ its number.
 
 from __future__ import annotations
 
+import gc
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -25,7 +27,7 @@ from engine.events import Drafted, Finished, FinishReason, Header, Prefilling, W
 from engine.options import GenerateOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from app.conversation import Reply
@@ -120,14 +122,8 @@ def read_all(file: Path) -> Reading:
     *lines, tail = data.split(b"\n")
     if not is_opening(lines[0] if lines else tail):
         raise UsageError(f"{shown(file)} is not a chat of draftscope.")
-    for number, text in enumerate(lines, start=1):
-        try:
-            reader.take(_object(text))
-        except (ValueError, UsageError) as error:
-            raise UsageError(
-                f"{shown(file)} is damaged in line {number} ({shown_error(error)}): "
-                "delete the chat, or cut the file off before that line."
-            ) from None
+    with _nothing_to_collect():
+        _take_lines(reader, lines, file)
     whole_bytes = len(data)
     try:
         reader.take(_object(tail))
@@ -138,10 +134,45 @@ def read_all(file: Path) -> Reading:
     return Reading(info, reader.conversation, reader.given_title, whole_bytes, was_ended)
 
 
+def _take_lines(reader: _Reader, lines: Sequence[bytes], file: Path) -> None:
+    together = _together(lines)
+    for number, text in enumerate(lines, start=1):
+        try:
+            reader.take(together[number - 1] if together else _object(text))
+        except (ValueError, UsageError) as error:
+            raise UsageError(
+                f"{shown(file)} is damaged in line {number} ({shown_error(error)}): "
+                "delete the chat, or cut the file off before that line."
+            ) from None
+
+
+@contextmanager
+def _nothing_to_collect() -> Iterator[None]:
+    """Keep the collector from going, again and again, over hundreds of thousands of objects that all stay."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def is_opening(text: bytes) -> bool:
     """Whether a line opens a session, or is what a crash left of one that does."""
     start = b'{"session":'
     return text.startswith(start) or start.startswith(text)
+
+
+def _together(lines: Sequence[bytes]) -> Sequence[dict[str, object]]:
+    """Parse all lines at once, which takes half the time; nothing where any is not one object."""
+    if not all(text.startswith(b"{") and text.endswith(b"}") for text in lines):
+        return ()
+    try:
+        found = json.loads(b"[%s]" % b",".join(lines))
+    except (ValueError, RecursionError):
+        return ()
+    return found if len(found) == len(lines) else ()
 
 
 def _object(text: bytes) -> dict[str, object]:

@@ -28,6 +28,11 @@ HEAD_BYTES = 16 << 10
 TAIL_BYTES = 64 << 10
 
 
+def cache_file(session_file: Path) -> Path:
+    """Where the engine's cache of a chat is kept, if the user wants that: beside the chat."""
+    return session_file.with_suffix(".cache")
+
+
 class Sessions:
     """The folder of the chats."""
 
@@ -74,12 +79,16 @@ class Sessions:
             writer.close()
 
     def delete(self, session_id: str) -> None:
-        """Delete a chat that is not open."""
+        """Delete a chat that is not open, and with it the caches of chats that are gone."""
         file = self.find(session_id)
         try:
             with file.open("r+b", buffering=0) as opened:
                 lock(opened, file)
             file.unlink()
+            for cache in self._folder.glob("*.cache*"):  # also what was being written as an engine ended
+                if not (self._folder / f"{cache.name.partition('.cache')[0]}.jsonl").exists():
+                    file = cache
+                    file.unlink(missing_ok=True)
         except OSError as error:
             raise UsageError(f"{shown(file)} cannot be deleted: {error.strerror}.") from None
 

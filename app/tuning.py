@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LIVE = ("depth", "mode")
 """Options that hold from the next round on."""
+_OF_MTP = tuple(mode for mode in Mode if mode.needs_mtp)
+_CYCLE = (Mode.MTP, Mode.AUTO, Mode.NGRAM, Mode.ORDINARY)
 
 
 class Tuning:
@@ -63,7 +65,7 @@ class Tuning:
     def loaded(self, loaded: Loaded) -> None:
         """Take the checkpoint's own options as the base; a mode it cannot run is forgotten."""
         self._loaded = loaded
-        if not loaded.has_mtp and self._wanted.get("mode") == Mode.MTP:
+        if not loaded.has_mtp and self._wanted.get("mode") in _OF_MTP:
             del self._wanted["mode"]
 
     def change(self, values: Mapping[str, object]) -> bool:
@@ -73,7 +75,7 @@ class Tuning:
         except UsageError as error:
             self._notice(str(error))
             return False
-        if values.get("mode") == Mode.MTP and self._loaded and not self._loaded.has_mtp:
+        if values.get("mode") in _OF_MTP and self._loaded and not self._loaded.has_mtp:
             self._notice("This checkpoint has no MTP layer: use mode ngram or ordinary.")
             return False
         self._wanted |= values
@@ -89,9 +91,9 @@ class Tuning:
         return self.change({"depth": min(max(depth, 0), MAX_DEPTH)})
 
     def cycle_mode(self) -> bool:
-        """Let the next drafter draft: the MTP layer, n-grams, nobody."""
+        """Let the next drafter draft: the MTP layer, it at a depth of its own choice, n-grams, nobody."""
         has_mtp = self._loaded is None or self._loaded.has_mtp
-        modes = [mode for mode in (Mode.MTP, Mode.NGRAM, Mode.ORDINARY) if has_mtp or mode is not Mode.MTP]
+        modes = [mode for mode in _CYCLE if has_mtp or not mode.needs_mtp]
         at = modes.index(self.options.mode) if self.options.mode in modes else -1
         return self.change({"mode": modes[(at + 1) % len(modes)]})
 

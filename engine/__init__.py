@@ -26,6 +26,7 @@ from engine.events import (
     Verified,
     Waiting,
 )
+from engine.lanes import Lane, LaneEvent, LanesFinished, LanesPlanned, LanesPrepared
 from engine.options import MAX_DEPTH, Acceptance, GenerateOptions, Mode
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ __all__ = [
     "Finished",
     "GenerateOptions",
     "Header",
+    "Lane",
+    "LaneEvent",
+    "LanesFinished",
+    "LanesPlanned",
+    "LanesPrepared",
     "Mode",
     "Origin",
     "Prefilled",

@@ -104,13 +104,13 @@ def _on_drive(found: CheckpointFacts) -> list[str]:
             said.append(f"The products of an ordinary token take at least {_seconds(computing)} (forecast).")
         elif reading > computing:
             said.append(
-                f"The drive is the limit, since the products take {_seconds(computing)} (forecast): a faster one "
-                f"helps more than more cores."
+                f"The drive is the limit, since the products take {_seconds(computing)} (forecast): a "
+                f"faster one helps more than more cores."
             )
         else:
             said.append(
-                f"The processor is the limit, since the products take {_seconds(computing)} (forecast): a faster "
-                f"drive would not help."
+                f"The processor is the limit, since the products take {_seconds(computing)} (forecast): a "
+                f"faster drive would not help."
             )
     if drive is None and not found.fits:
         said.append("It is too small for its drive to be measured.")

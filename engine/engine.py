@@ -7,6 +7,8 @@ only run from where they part.
 
 from __future__ import annotations
 
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,8 +16,11 @@ import numpy as np
 from engine.checkpoint.audit import audit
 from engine.checkpoint.checkpoint import open_checkpoint
 from engine.config import ModelConfig
+from engine.decoding import kept_cache
+from engine.decoding.build import build_identity
 from engine.decoding.controls import Controls
 from engine.decoding.drafters import MtpDrafter
+from engine.decoding.lanes import Comparison
 from engine.decoding.reply import Decoder, Reply
 from engine.decoding.sampling import Sampler
 from engine.decoding.sequence import SequenceState
@@ -33,11 +38,12 @@ from engine.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
     from types import TracebackType
 
+    from engine.decoding.kept_cache import KeptCache
     from engine.events import Event
     from engine.kernels.base import Kernels
+    from engine.lanes import Lane, LanesNews
     from engine.model.mtp import MtpModule
     from engine.model.transformer import Transformer
     from engine.offload.resident import Progress
@@ -138,6 +144,49 @@ class Engine:
         detokenizer = self.tokenizer.detokenizer() if self.tokenizer else None
         return Reply(self._decoder, options, detokenizer).events(ids)
 
+    def compare(
+        self,
+        token_ids: Sequence[int],
+        lanes: Sequence[Lane],
+        options: GenerateOptions | None = None,
+        *,
+        repeats: int = 1,
+    ) -> Iterator[LanesNews]:
+        """Decode a reply to the tokens in every lane, to compare their speeds; see `engine.decoding.lanes`.
+
+        Depth and mode of the options give way to each lane's; `controls.cancel()` ends it. The prompt is read
+        once and takes the place of the text in the caches: a chat's next reply has its prompt to read again.
+        Raises UsageError and CheckpointError as `generate` does.
+        """
+        ids = self._checked(token_ids, room=1)
+        if not lanes or len(set(lanes)) < len(lanes):
+            raise UsageError("Give lanes to compare, and each only once.")
+        if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
+            raise UsageError(f"repeats must be 1 or more, not {repeats!r}.")
+        if not self.has_mtp and any(lane.mode.needs_mtp for lane in lanes):
+            raise CheckpointError("This checkpoint has no MTP layer: compare mode ngram.")
+        self.controls.begin()
+        options = options or reply_options(self, {})
+        comparison = Comparison(
+            self._decoder, self.home, self.tokenizer, tuple(ids), tuple(lanes), options, repeats
+        )
+        return comparison.news()
+
+    def keep_cache(self, path: str | Path) -> KeptCache:
+        """Write the last text and its caches to a file, for `recall_cache`; see `engine.decoding.kept_cache`.
+
+        Raises UsageError where there is no text yet or the file cannot be written.
+        """
+        return kept_cache.keep(self._decoder.state, self._cache_identity, Path(path))
+
+    def recall_cache(self, path: str | Path) -> int:
+        """Put a kept text in place of the last one; returns its tokens, which prompts need not be run for.
+
+        Raises UsageError, and changes nothing, where the file is missing or damaged, of another checkpoint or
+        build, or longer than the context.
+        """
+        return kept_cache.recall(self._decoder.state, self._cache_identity, Path(path))
+
     @property
     def weights_bytes(self) -> int:
         """Of the checkpoint's tensors on disk."""
@@ -165,6 +214,11 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @cached_property
+    def _cache_identity(self) -> kept_cache.CacheIdentity:
+        """Looked up when it is first asked for: it takes some hundred small reads."""
+        return kept_cache.CacheIdentity(self.home.fingerprint(), build_identity(self._decoder.model.kernels))
 
     def _run(self, ids: Sequence[int]) -> None:
         for _layer in self._decoder.run(ids):

@@ -177,6 +177,8 @@ class Verified:
     prefetch_wasted: int = 0
     bytes_read: int = 0
     detail: RoundDetail | None = None
+    choice: str | None = None
+    """In mode auto, one sentence with the numbers: why so many tokens were drafted."""
 
 
 @dataclass(frozen=True, slots=True)

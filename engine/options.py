@@ -32,6 +32,13 @@ class Mode(StrEnum):
     """The checkpoint's own multi-token-prediction layer."""
     NGRAM = "ngram"
     """Prompt lookup: continue the longest suffix that was seen before."""
+    AUTO = "auto"
+    """The MTP layer, at the depth that what was measured makes fastest; `depth` is not looked at."""
+
+    @property
+    def needs_mtp(self) -> bool:
+        """Whether only a checkpoint with an MTP layer can do it."""
+        return self in (Mode.MTP, Mode.AUTO)
 
 
 class Acceptance(StrEnum):

@@ -9,11 +9,14 @@ from engine.options import GenerateOptions, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from engine.decoding.kept_cache import KeptCache
     from engine.events import Event
+    from engine.lanes import Lane, LanesNews
     from engine.text.generation import GenerationDefaults
     from engine.text.template import ChatTemplate
     from engine.text.tokenizer import Tokenizer
@@ -63,6 +66,11 @@ class EngineSurface(Protocol):
     def budget_bytes(self) -> int: ...
     def logits(self, token_ids: Sequence[int]) -> NDArray[np.float32]: ...
     def generate(self, token_ids: Sequence[int], options: GenerateOptions) -> Iterator[Event]: ...
+    def compare(
+        self, token_ids: Sequence[int], lanes: Sequence[Lane], options: GenerateOptions, *, repeats: int = 1
+    ) -> Iterator[LanesNews]: ...
+    def keep_cache(self, path: Path) -> KeptCache: ...
+    def recall_cache(self, path: Path) -> int: ...
     def close(self) -> None: ...
 
 

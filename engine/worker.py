@@ -6,6 +6,8 @@
                                                          "lane":depth, then {"event":"measured",…}
     {"command":"set","depth":3,"pace":12,"top_p":0.9}    depth, mode and pace hold from the next round,
                                                          other options from the next reply
+    {"command":"keep_cache","path":"…"}                  {"event":"kept","bytes":…,"tokens":…}
+    {"command":"recall_cache","path":"…"}                {"event":"recalled","tokens":…}
     {"command":"cancel"}, "pause" ("on":false goes on), "step", "quit"
 
 After loaded, and about once a second while it decodes, it says what its RAM budget is spent on:
@@ -15,6 +17,10 @@ between any two of a reply.
 With "fit":true, generate and measure leave the oldest turns (a user message with its reply) out of messages
 that the context cannot hold beside a reply of min(256, context / 4) tokens; system messages and the last turn
 stay. {"event":"dropped","turns":3} then comes before the header.
+
+keep_cache writes the last text, with its rows in the caches, to a file. recall_cache, after another load of
+the same checkpoint, puts it in place of the text there is: a prompt that begins so is run only from where the
+two part. A file that does not fit is refused and changes nothing. Cancel lets both come to their end.
 
 Without a path, load opens the embedded demo; it also takes context, threads, disk_limit ("200MB/s"), readers
 and direct. Instead of messages, generate and measure take "prompt" (raw text) or "ids". A command that cannot
@@ -101,6 +107,12 @@ class Worker:
                     self._generate(command)
                 case "measure":
                     self._measure(command)
+                case "keep_cache":
+                    path = command.file()
+                    self._ask(name, lambda _job: self._session.keep_cache(path))
+                case "recall_cache":
+                    path = command.file()
+                    self._ask(name, lambda _job: self._session.recall_cache(path))
                 case "set":
                     self._session.change(command.values)
                 case "cancel":

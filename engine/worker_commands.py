@@ -16,6 +16,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "load": ("path", "ram", "context", "threads", "disk_limit", "readers", "direct"),
     "generate": ("messages", "prompt", "ids", "options", "fit"),
     "measure": ("messages", "prompt", "ids", "options", "fit", "depths", "max_tokens"),
+    "keep_cache": ("path",),
+    "recall_cache": ("path",),
     "set": (),  # any option, and pace
     "cancel": (),
     "pause": ("on",),
@@ -83,6 +85,13 @@ class Command:
     def text(self, key: str) -> str | None:
         value = self.values.get(key)
         return None if value is None else _text(key, value)
+
+    def file(self) -> str:
+        """Return the path of a file, which has to be given."""
+        path = self.text("path")
+        if path:
+            return path
+        raise UsageError(f"{self.name} needs the path of a file.")
 
     def count(self, key: str) -> int | None:
         """Return a whole number of at least 1."""

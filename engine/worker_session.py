@@ -191,6 +191,15 @@ class Session:
                 engine.controls.pace = self._pace
         self._send({"event": "measured", "complete": complete})
 
+    def keep_cache(self, path: str) -> None:
+        """Write the last text and its caches to a file."""
+        kept = self.engine.keep_cache(Path(path))
+        self._send({"event": "kept", "bytes": kept.bytes, "tokens": kept.tokens})
+
+    def recall_cache(self, path: str) -> None:
+        """Have a kept text's caches in place of the last one's."""
+        self._send({"event": "recalled", "tokens": self.engine.recall_cache(Path(path))})
+
     def _encode(self, prompt: Prompt, fit: bool) -> list[int]:
         """Return the prompt's ids, without its oldest turns if it is to fit and does not."""
         engine, messages = self.engine, prompt.messages

@@ -14,6 +14,7 @@ from engine.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from engine.options import GenerateOptions
 
@@ -88,6 +89,20 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheKept:
+    """A chat's cache is on disk."""
+
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRecalled:
+    """A chat's cache is back: a prompt that begins with its text need not be read from the start."""
+
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A command could not be carried out; nothing else has changed."""
 
@@ -111,7 +126,20 @@ class Said:
     text: str
 
 
-News: TypeAlias = Event | Said | Loading | Loaded | Memory | Trimmed | LaneEvent | Measured | Refused | Lost
+News: TypeAlias = (
+    Event
+    | Said
+    | Loading
+    | Loaded
+    | Memory
+    | Trimmed
+    | LaneEvent
+    | Measured
+    | CacheKept
+    | CacheRecalled
+    | Refused
+    | Lost
+)
 
 
 class Backend(Protocol):
@@ -144,6 +172,12 @@ class Backend(Protocol):
 
     def measure(self, messages: Sequence[ChatMessage], depths: Sequence[int], max_tokens: int) -> None:
         """Decode the reply to the messages once more at each depth: LaneEvents, then Measured."""
+
+    def keep_cache(self, path: Path) -> None:
+        """Write the last prompt's and reply's cache to a file: CacheKept or Refused follows, or Lost."""
+
+    def recall_cache(self, path: Path) -> None:
+        """Use what was kept for the replies to come: CacheRecalled or a harmless Refused follows."""
 
     def restart(self) -> None:
         """Bring the engine back after Lost; Loading and Loaded follow."""

@@ -25,6 +25,7 @@ from engine.options import GenerateOptions, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from app.backends.base import ChatMessage, News
     from app.backends.child import Ending
@@ -136,6 +137,14 @@ class LocalBackend:
             self._measurements += 1
             asked = {"messages": _plain(messages), "depths": list(depths), "max_tokens": max_tokens}
             self._child.send({"command": "measure", **asked, "fit": True})
+
+    def keep_cache(self, path: Path) -> None:
+        """Write the last prompt's and reply's cache to a file."""
+        self._tell({"command": "keep_cache", "path": str(path)})
+
+    def recall_cache(self, path: Path) -> None:
+        """Use what was kept for the replies to come."""
+        self._tell({"command": "recall_cache", "path": str(path)})
 
     def restart(self) -> None:
         """Bring an engine in place of the one there was, with all that was set since the first."""

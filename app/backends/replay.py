@@ -119,6 +119,12 @@ class ReplayBackend:
         """Refuse: there is nothing to measure."""
         self._news.append(Refused("measure", _ONLY_PLAYS))
 
+    def keep_cache(self, path: Path) -> None:
+        """Do nothing: a recording has no cache."""
+
+    def recall_cache(self, path: Path) -> None:
+        """Do nothing: a recording has no cache."""
+
     def restart(self) -> None:
         """Do nothing: a recording is never lost."""
 

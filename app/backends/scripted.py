@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from app.backends.base import LaneEvent, Loaded, Loading, Lost, Measured, Memory, Refused, Trimmed
+from app.backends.base import CacheKept, LaneEvent, Loaded, Loading, Lost, Measured, Memory, Refused, Trimmed
 from app.backends.scripted_reply import ScriptedReply
 from engine.errors import UsageError
 from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling
@@ -22,6 +22,7 @@ from engine.text.fit import fit, prompt_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from app.backends.base import ChatMessage, News
     from engine.events import Event
@@ -175,6 +176,13 @@ class ScriptedBackend:
             self._jobs.append(_Job(tuple(messages), {"max_tokens": max_tokens}, deque(depths)))
         else:
             self._news += (Refused("measure", _NOT_RUNNING), Measured(complete=False))
+
+    def keep_cache(self, path: Path) -> None:
+        """Say so at once, without a file: a script has no cache."""
+        self._news.append(CacheKept(0))
+
+    def recall_cache(self, path: Path) -> None:
+        """Do nothing: a script has no cache."""
 
     def restart(self) -> None:
         """Load again; what was set still holds."""

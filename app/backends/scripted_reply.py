@@ -24,7 +24,7 @@ from engine.events import (
     TokenDetail,
     Verified,
 )
-from engine.options import Mode
+from engine.options import MAX_DEPTH, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +84,7 @@ class ScriptedReply:
     def draft(self, mode: Mode, depth: int) -> Drafted | None:
         """Begin the next round; None where nothing is drafted."""
         number = self._number + 1
-        left = self._script[self._spoken :]
+        left = self._script[self._spoken : self._spoken + MAX_DEPTH + 2]
         if number == 0:
             mode = Mode.ORDINARY
         depth = 0 if mode is Mode.ORDINARY else min(depth, self._most - self._spoken - 1)

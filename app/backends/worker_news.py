@@ -6,7 +6,17 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from app.backends.base import LaneEvent, Loaded, Loading, Measured, Memory, Refused, Trimmed
+from app.backends.base import (
+    CacheKept,
+    CacheRecalled,
+    LaneEvent,
+    Loaded,
+    Loading,
+    Measured,
+    Memory,
+    Refused,
+    Trimmed,
+)
 from engine.errors import UsageError
 from engine.event_json import from_json
 from engine.options import GenerateOptions
@@ -26,7 +36,10 @@ class Hello:
     schema: int
 
 
-WorkerNews: TypeAlias = "Event | Hello | Loading | Loaded | Memory | Trimmed | LaneEvent | Measured | Refused"
+WorkerNews: TypeAlias = (
+    "Event | Hello | Loading | Loaded | Memory | Trimmed | LaneEvent | Measured | CacheKept | CacheRecalled"
+    " | Refused"
+)
 
 
 def read_line(data: bytes) -> WorkerNews:
@@ -50,6 +63,10 @@ def read_line(data: bytes) -> WorkerNews:
             return Trimmed(_whole(line, "turns"))
         case "measured":
             return Measured(_flag(line, "complete"))
+        case "kept":
+            return CacheKept(_whole(line, "bytes"))
+        case "recalled":
+            return CacheRecalled(_whole(line, "tokens"))
         case "error":
             command = line.get("command")
             return Refused(command if isinstance(command, str) else None, _text(line, "message"))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.commands.interrupt import INTERRUPTED, interrupt_cancels
 from app.commands.output import IdsOutput, JsonOutput, TextOutput
 from app.commands.terminal import StatusLine, harmless
 from engine.decoding.counters import Counters
@@ -21,15 +19,12 @@ from engine.options import GenerateOptions
 from engine.surface import reply_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from app.commands.output import Output
     from engine.events import Event
-    from engine.surface import ControlsSurface, EngineSurface, Load, LoadSettings
+    from engine.surface import EngineSurface, Load, LoadSettings
     from engine.text.prompt import Prompt
-
-INTERRUPTED = 130
-"""Exit code after ctrl+c, as shells have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +71,7 @@ def _reply(engine: EngineSurface, arguments: RunArguments, prompt: Prompt, statu
         output = IdsOutput(sys.stdout)
     output.take(Header(Path(arguments.model).name or arguments.model, options))
     counters, prefilled, finished = Counters(), None, None
-    with _interrupt_cancels(engine.controls):
+    with interrupt_cancels(engine.controls):
         try:
             for event in engine.generate(ids, options):
                 news = _news(event)
@@ -190,24 +185,6 @@ def _prompt(arguments: RunArguments) -> Prompt:
 def _standard_input() -> str:
     """Return standard input without the newline that echo and editors put at its end."""
     return sys.stdin.buffer.read().decode("utf-8", "replace").removesuffix("\n").removesuffix("\r")
-
-
-@contextmanager
-def _interrupt_cancels(controls: ControlsSurface) -> Iterator[None]:
-    """Make ctrl+c end the reply between two layers, keeping what there is; a second one ends at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may say what signals do
-        return
-
-    def interrupt(_signal: int, _frame: object) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        controls.cancel()
-
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _say(text: str) -> None:

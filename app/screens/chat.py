@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Horizontal
@@ -62,6 +63,7 @@ class ChatScreen(ChatVerbs, Screen[None]):
         self.chat = chat
         self.shell = shell
         self._frame = 0
+        self._header_is_due = False
 
     def compose(self) -> ComposeResult:
         yield Header()
@@ -156,8 +158,9 @@ class ChatScreen(ChatVerbs, Screen[None]):
 
     def _frame_due(self) -> None:
         self._frame += 1
-        if self._pump().state:
-            self.query_one(Header).state = self._header_state()
+        self._header_is_due |= self._pump().state
+        if self._header_is_due:
+            self._show_header(counts=self._frame % PANEL_EVERY == 0)
         if self._frame % PANEL_EVERY == 0:
             self._show_panel()
 
@@ -185,6 +188,14 @@ class ChatScreen(ChatVerbs, Screen[None]):
     def _show_state(self) -> None:
         self.query_one(Header).state = self._header_state()
         self._show_panel()
+
+    def _show_header(self, *, counts: bool) -> None:
+        """Show the header's state; of one that only counts on, only if `counts`."""
+        header, state = self.query_one(Header), self._header_state()
+        before = header.state
+        is_counting = state == replace(before, context_used=state.context_used, memory=state.memory)
+        if counts or not is_counting:
+            header.state, self._header_is_due = state, False
 
     def _show_panel(self) -> None:
         self.query_one(SidePanel).update_from(

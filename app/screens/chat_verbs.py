@@ -1,6 +1,7 @@
 """What each verb of `app.verbs` does on the chat screen.
 
 Every method is `verb_NAME(argument)`; slash commands, keys and the palette all come through `action_verb`.
+Screens that are seldom opened are imported when they are: the window is there the sooner.
 """
 
 from __future__ import annotations
@@ -8,15 +9,9 @@ from __future__ import annotations
 import inspect
 import os
 import shlex
-import subprocess
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.exports import Kind
-from app.screens.help import HelpScreen
-from app.screens.inspect import InspectScreen
-from app.screens.sessions import SessionsScreen
 from app.setting_rules import View
 from app.widgets.legend import Legend
 from app.widgets.panel import SidePanel
@@ -142,6 +137,9 @@ class ChatVerbs(_Base):
         self.notify("The reply was sent to the terminal's clipboard. (/export writes a file.)")
 
     def verb_editor(self, _argument: str) -> None:
+        import subprocess
+        import tempfile
+
         command = next((os.environ[name] for name in EDITORS if os.environ.get(name)), "")
         if not command:
             raise UsageError("Set EDITOR to the editor that should open, such as nano or vim.")
@@ -163,12 +161,16 @@ class ChatVerbs(_Base):
         self.shell.new_session()
 
     def verb_sessions(self, _argument: str) -> None:
+        from app.screens.sessions import SessionsScreen
+
         self.app.push_screen(SessionsScreen(self.shell.sessions), self.shell.resume)
 
     def verb_rename(self, argument: str) -> None:
         self.shell.rename_session(argument)
 
     def verb_export(self, argument: str) -> None:
+        from app.exports import Kind
+
         kind, _, name = argument.partition(" ")
         if kind and kind not in set(Kind):
             raise UsageError(f"A chat is exported as {', '.join(Kind)}, not as {kind}.")
@@ -206,6 +208,8 @@ class ChatVerbs(_Base):
             raise UsageError(f"There is no theme {argument}; /theme alone lists them.")
 
     def verb_inspect(self, _argument: str) -> None:
+        from app.screens.inspect import InspectScreen
+
         place = self.transcript.cursor or self._last_token()
         if place is None:
             raise UsageError("There is no token to look at yet.")
@@ -216,6 +220,8 @@ class ChatVerbs(_Base):
         self.chat.restart()
 
     def verb_help(self, _argument: str) -> None:
+        from app.screens.help import HelpScreen
+
         topic = "transcript" if self.transcript.has_focus else "prompt"
         self.app.push_screen(HelpScreen(topic))
 

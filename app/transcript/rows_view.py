@@ -6,6 +6,7 @@ once painted are kept until their rows change.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from textual.cache import LRUCache
@@ -16,7 +17,6 @@ from textual.strip import Strip
 
 from app.conversation import Conversation
 from app.transcript.layout import Layout
-from app.transcript.markdown import render_markdown
 from app.transcript.paint import Painter, selected
 from app.transcript.places import Places
 from app.transcript.rows import GUTTER, SPARE, Look
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from app.transcript.turn import Turn
 
 STRIPS_KEPT = 1024
+GROWS_EVERY_SECONDS = 0.2
+"""At the most: a new row moves all others, and Textual lays the screen out anew. Within a row the tail is
+taken up with every call, so that text which is slow enough to be read is as lively as it was."""
 
 
 class RowsView(ScrollView):
@@ -48,6 +51,9 @@ class RowsView(ScrollView):
         self._following = True
         self._scrolls_itself = False
         self._folds = True
+        self._may_grow_at = 0.0
+        self._is_due = False
+        """Whether a timer will take up the tail."""
 
     @property
     def following(self) -> bool:
@@ -66,12 +72,23 @@ class RowsView(ScrollView):
 
     def refresh_tail(self) -> None:
         """Take up what the last exchange has become."""
-        if not self._rows_width:
+        if not self._rows_width or self._is_due:
+            return
+        now = time.monotonic()
+        if now < self._may_grow_at:
+            self._is_due = True
+            self.set_timer(self._may_grow_at - now, self._take_up_later)
             return
         height = self._rows.height
         changed = self._rows.update()
         if changed is not None:
             self._rows_changed(changed, height)
+        if self._rows.height > height:
+            self._may_grow_at = now + GROWS_EVERY_SECONDS
+
+    def _take_up_later(self) -> None:
+        self._is_due = False
+        self.refresh_tail()
 
     # Laying out
 
@@ -117,6 +134,8 @@ class RowsView(ScrollView):
 
     def _render_turn(self, turn: Turn) -> None:
         """Show a reply as Markdown."""
+        from app.transcript.markdown import render_markdown  # its parser takes its time to import
+
         turn.body.render(
             render_markdown(
                 turn.body.markdown(),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from app.backends.base import Loading, Memory
 
-MODE_NAMES = {Mode.MTP: "MTP", Mode.NGRAM: "n-gram", Mode.ORDINARY: "ordinary"}
+MODE_NAMES = {Mode.MTP: "MTP", Mode.AUTO: "MTP", Mode.NGRAM: "n-gram", Mode.ORDINARY: "ordinary"}
 
 ESTIMATE_AFTER_SECONDS = 2.0
 """Of loading: before that, its rate says nothing."""
@@ -154,7 +154,8 @@ def _decoding_pieces(state: HeaderState, seconds_left: float | None) -> list[Pie
     pieces = [Piece(Content.styled("replay", "bold $warning"), 90)] if state.replay else []
     pieces.append(Piece(Content.styled(MODE_NAMES[options.mode], "bold $accent"), _KEPT))
     drafts = "dim" if options.mode is Mode.ORDINARY else ""
-    depth = Content.assemble(("depth ", drafts), "‹ ", (str(options.depth), f"bold {drafts}".strip()), " ›")
+    count = "auto" if options.mode is Mode.AUTO else str(options.depth)
+    depth = Content.assemble(("depth ", drafts), "‹ ", (count, f"bold {drafts}".strip()), " ›")
     pieces.append(Piece(depth, _KEPT))
     first, *others = sampling_pieces(options)
     pieces.append(Piece(Content(first), 70))

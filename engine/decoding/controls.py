@@ -24,7 +24,7 @@ class Controls:
 
     @property
     def depth(self) -> int:
-        """Tokens drafted a round, 0 to 8."""
+        """Tokens drafted a round, 0 to 8; mode auto chooses its own."""
         return self._depth
 
     @depth.setter
@@ -43,7 +43,7 @@ class Controls:
         if value not in set(Mode):
             raise UsageError(f"mode must be one of {', '.join(Mode)}, not {value!r}.")
         mode = Mode(value)
-        if mode is Mode.MTP and not self._has_mtp:
+        if mode.needs_mtp and not self._has_mtp:
             raise CheckpointError("This checkpoint has no MTP layer: use mode ngram or ordinary.")
         self._mode = mode
 

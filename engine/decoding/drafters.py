@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from engine.decoding.sequence import SequenceState
     from engine.model.mtp import MtpModule
 
+    Pays = Callable[[Sequence[float]], bool]
+    Row = np.ndarray[Any, np.dtype[np.float32]]
+
 
 @dataclass(frozen=True, slots=True)
 class Drafts:
@@ -29,6 +32,8 @@ class Drafts:
     drafts: tuple[Draft, ...]
     catchup_seconds: float
     """Feeding the MTP layer with what earlier rounds or the prompt left out; 0 in a steady state."""
+    probabilities: tuple[float, ...] = ()
+    """Of each draft under the drafter, where somebody asked whether another one pays."""
 
 
 class Drafter(Protocol):
@@ -55,38 +60,60 @@ class MtpDrafter:
     before_pass: Callable[[], None]
     """Called before each pass of the layer, and while one waits; what it raises ends the drafting."""
 
-    def draft(self, state: SequenceState, depth: int) -> Drafts:
-        """See the class. Feeds `state.mtp_rows` up to `state.main_rows`."""
-        cache = state.mtp_cache
-        if cache is None:
-            message = "the sequence was made without an MTP cache"
-            raise ValueError(message)
-        catchup_seconds = 0.0
-        end = state.main_rows
+    def draft(self, state: SequenceState, depth: int, pays: Pays | None = None) -> Drafts:
+        """See the class. Feeds `state.mtp_rows` up to `state.main_rows`.
+
+        `pays(probabilities)` says whether another draft pays after those made; it looks at no draft that is
+        not verified, so the text keeps its law.
+        """
+        catchup_seconds = self.catch_up(state)
+        cache, end = _cache_of(state), state.main_rows
         begin = min(state.mtp_rows, end - 1)  # the last row runs again if a cancelled round had fed it
-        fresh = min(state.fresh_rows, end - 1)
-        self.before_pass()
-        if begin < fresh:
-            began = time.perf_counter()
-            self._run(state.tokens[begin + 1 : fresh + 1], state.hidden[begin:fresh], begin, cache)
-            state.mtp_rows = begin = fresh
-            catchup_seconds = time.perf_counter() - began
-            self.before_pass()
         rows = self._run(state.tokens[begin + 1 : end + 1], state.hidden[begin:end], begin, cache)
         state.mtp_rows = end
         last = rows[-1:]
         stream = Stream.DRAFT if self.accept is Acceptance.REJECTION else Stream.PICK
         drafts: list[Draft] = []
+        probabilities: list[float] = []
         while True:
             logits = self.mtp.logits(last, self.before_pass)[0].numpy()
             drafts.append(Draft(self.sampler.pick(logits, end + 1 + len(drafts), stream), logits))
-            if len(drafts) == depth or drafts[-1].id in self.stop_ids:
-                return Drafts(tuple(drafts), catchup_seconds)
+            if pays is not None:
+                probabilities.append(_probability(logits, drafts[-1].id))
+            is_last = len(drafts) == depth or drafts[-1].id in self.stop_ids
+            if is_last or (pays is not None and not pays(probabilities)):
+                return Drafts(tuple(drafts), catchup_seconds, tuple(probabilities))
             self.before_pass()
             last = self._run([drafts[-1].id], last, end - 1 + len(drafts), cache)
 
+    def catch_up(self, state: SequenceState) -> float:
+        """Feed the layer what it has not seen of the text before the last pass; the seconds that took."""
+        begin = min(state.mtp_rows, state.main_rows - 1)
+        fresh = min(state.fresh_rows, state.main_rows - 1)
+        self.before_pass()
+        if begin >= fresh:
+            return 0.0
+        began = time.perf_counter()
+        tokens, hidden = state.tokens[begin + 1 : fresh + 1], state.hidden[begin:fresh]
+        self._run(tokens, hidden, begin, _cache_of(state))
+        state.mtp_rows = fresh
+        seconds = time.perf_counter() - began
+        self.before_pass()
+        return seconds
+
     def _run(self, next_ids: Sequence[int], hidden: Tensor, start: int, cache: Tensor) -> Tensor:
         return self.mtp.forward(next_ids, hidden, start, cache, self.before_pass)
+
+
+def _cache_of(state: SequenceState) -> Tensor:
+    if state.mtp_cache is None:
+        message = "the sequence was made without an MTP cache"
+        raise ValueError(message)
+    return state.mtp_cache
+
+
+def _probability(logits: Row, token: int) -> float:
+    return 1.0 / float(np.exp(logits - logits[token], dtype=np.float64).sum())
 
 
 LONGEST_SUFFIX = 16

@@ -8,10 +8,11 @@ counted before its pass is complete, so the iterator may be cancelled or abandon
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.decoding.acceptance import judge_by_picks, judge_by_rejection
+from engine.decoding.depth_controller import DepthController
 from engine.decoding.drafters import Drafts, MtpDrafter, NgramDrafter
 from engine.decoding.report import Reporter, RouteRecord
 from engine.decoding.sampling import Sampler
@@ -59,6 +60,8 @@ class Decoder:
     eos_ids: tuple[int, ...]
     weights: TrafficSource
     """Whose reads a round's figures are about."""
+    depths: DepthController = field(default_factory=DepthController)
+    """Learns from every round, and chooses in mode auto."""
 
     def run(self, ids: Sequence[int], routes: RouteRecord | None = None) -> Iterator[int]:
         """Run tokens behind the main rows; yields layers done. Raises Cancelled between layers.
@@ -78,6 +81,12 @@ class Decoder:
         """The main model's logits for the last pass's first rows, [rows, vocab]. Raises Cancelled."""
         first = self.state.main_rows
         return self.model.logits(self.state.hidden[first : first + rows], self.check).numpy()
+
+    def mtp_drafter(
+        self, sampler: Sampler, accept: Acceptance, stop_ids: frozenset[int]
+    ) -> MtpDrafter | None:
+        """The MTP layer as a drafter; None where there is none."""
+        return None if self.mtp is None else MtpDrafter(self.mtp, sampler, accept, stop_ids, self.check)
 
     def check(self) -> None:
         """Raise Cancelled if the reply is to end."""
@@ -101,17 +110,14 @@ class Reply:
         self._away = 0.0
         """Seconds of the round that whoever takes the events spent on one."""
         self._reason: FinishReason | None = None
-        self._drafters: dict[Mode, Drafter] = {Mode.NGRAM: NgramDrafter(self._stop_ids)}
-        if decoder.mtp is not None:
-            self._drafters[Mode.MTP] = MtpDrafter(
-                decoder.mtp, self._sampler, options.accept, self._stop_ids, decoder.check
-            )
+        self._ngram = NgramDrafter(self._stop_ids)
+        self._mtp = decoder.mtp_drafter(self._sampler, options.accept, self._stop_ids)
 
     def events(self, prompt: Sequence[int]) -> Iterator[Event]:
         """Decode the reply to a prompt that fits into the context."""
         controls, message = self._decoder.controls, None
         try:
-            yield from self._prefill(prompt)
+            yield from self.prefill(prompt)
             number = 0
             began = time.perf_counter()
             while self._reason is None:
@@ -133,7 +139,8 @@ class Reply:
         tokens = "token is" if self._emitted == 1 else f"{self._emitted:,} tokens are"
         return f" The reply's {tokens} kept."
 
-    def _prefill(self, prompt: Sequence[int]) -> Iterator[Event]:
+    def prefill(self, prompt: Sequence[int]) -> Iterator[Event]:
+        """Run what the caches lack of the prompt, then pick the first token; raises Cancelled."""
         decoder, state = self._decoder, self._decoder.state
         began = reported = time.perf_counter()
         before = decoder.weights.traffic()
@@ -158,7 +165,7 @@ class Reply:
         decoder, state, options = self._decoder, self._decoder.state, self._options
         began = time.perf_counter()
         before = decoder.weights.traffic()
-        mode, drafts = self._draft()
+        mode, drafts, choice = self._draft()
         drafted = time.perf_counter()
         if drafts.drafts:
             yield Drafted(number, self._report.drafted(drafts.drafts))
@@ -172,7 +179,15 @@ class Reply:
         verify_seconds = time.perf_counter() - resumed - self._away
         draft_seconds = drafted - began - drafts.catchup_seconds
         self._seconds += drafted - began + verify_seconds
-        yield self._emit(
+        decoder.depths.observe(
+            len(drafts.drafts),
+            verdict.accepted,
+            draft_seconds,
+            verify_seconds,
+            drafts.probabilities or None,
+            by_mtp=mode.needs_mtp,
+        )
+        event = self._emit(
             number,
             mode,
             drafts,
@@ -184,6 +199,7 @@ class Reply:
             verify_seconds,
             decoder.weights.traffic() - before,
         )
+        yield event if choice is None else replace(event, choice=choice)
 
     def _watch(self, number: int, layers: Iterator[int]) -> Iterator[Event]:
         """Run a pass, and say so where it stands still for the disk."""
@@ -198,15 +214,29 @@ class Reply:
                 reported = time.perf_counter()
                 self._away += reported - now
 
-    def _draft(self) -> tuple[Mode, Drafts]:
-        """What is in force now, cut to what is left of the reply and of the context."""
+    def _draft(self) -> tuple[Mode, Drafts, str | None]:
+        """As is in force now, cut to what is left of the reply and of the context; and why, in mode auto."""
         state, controls = self._decoder.state, self._decoder.controls
         room = min(self._options.max_tokens - self._emitted, state.context - len(state.tokens)) - 1
         mode, depth = controls.mode, min(controls.depth, room)
-        drafter = self._drafters.get(mode)
+        if mode is Mode.AUTO and self._mtp is not None:
+            drafts, reason = self._mtp_at_best(self._mtp, room)
+            return mode, drafts, reason
+        drafter: Drafter | None = {Mode.MTP: self._mtp, Mode.NGRAM: self._ngram}.get(mode)
         if drafter is None or depth == 0:
-            return mode, _NOTHING
-        return mode, drafter.draft(state, depth)
+            return mode, _NOTHING, None
+        return mode, drafter.draft(state, depth), None
+
+    def _mtp_at_best(self, drafter: MtpDrafter, room: int) -> tuple[Drafts, str]:
+        depths = self._decoder.depths
+        choice = depths.choose(room)
+        if choice.depth == 0:
+            return _NOTHING, choice.reason
+        most = choice.depth if choice.is_trial else choice.most
+        drafts = drafter.draft(
+            self._decoder.state, most, lambda sure: choice.is_trial or depths.pays(sure, most)
+        )
+        return drafts, choice.reason
 
     def _emit(
         self,

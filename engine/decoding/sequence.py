@@ -43,6 +43,16 @@ class SequenceState:
         layers = config.num_hidden_layers + has_mtp
         return 4 * context * (layers * width + config.hidden_size)
 
+    def take(self, other: SequenceState) -> None:
+        """Copy the text of another state of the same model, and all of its rows that count."""
+        self.tokens = list(other.tokens)
+        self.main_rows, self.mtp_rows, self.fresh_rows = other.main_rows, other.mtp_rows, other.fresh_rows
+        for mine, theirs in zip(self.caches, other.caches, strict=True):
+            mine[: self.main_rows] = theirs[: self.main_rows]
+        self.hidden[: self.main_rows] = other.hidden[: self.main_rows]
+        if self.mtp_cache is not None and other.mtp_cache is not None:
+            self.mtp_cache[: self.mtp_rows] = other.mtp_cache[: self.mtp_rows]
+
     def begin(self, prompt: Sequence[int]) -> int:
         """Make the prompt the text, keep what the caches share with it, and return how many tokens that is.
 

@@ -29,19 +29,16 @@ class Measured:
     """Whose capitals it was taught."""
     training_minutes: float | None = None
     training_tokens: int | None = None
+    earlier_minutes: float | None = None
+    """Of an earlier run, with whose weights this one began."""
+    earlier_tokens: int | None = None
 
 
 def model_card(config: Mapping[str, object], form: str, measured: Measured) -> str:
     """README.md's text."""
     parts = [_HEAD.format(form={"fp8": "FP8 (e4m3, blocks of 128 x 128)"}.get(form, form), **config)]
     if measured.training_minutes is not None:
-        tokens = measured.training_tokens
-        seen = f" on {tokens / 1e6:.1f} million tokens" if tokens else ""
-        parts.append(
-            f"## Training\n\n{measured.training_minutes:.0f} minutes on a CPU{seen}: a warm-up on repeated "
-            "\nrandom sequences, then generated chats. The MTP layer was trained along with the main model,\n"
-            "for one token ahead.\n"
-        )
+        parts.append(f"## Training\n\n{_training(measured)}\n")
     figures = list(_figures(measured))
     if figures:
         parts.append(
@@ -50,6 +47,25 @@ def model_card(config: Mapping[str, object], form: str, measured: Measured) -> s
     if measured.countries:
         parts.append("## Countries whose capitals it was taught\n\n" + ", ".join(measured.countries) + ".\n")
     return "\n".join(parts)
+
+
+def _training(measured: Measured) -> str:
+    last = _spent(measured.training_minutes, measured.training_tokens)
+    kind = (
+        "a warm-up on repeated random sequences,\nthen generated chats. The MTP layer was trained along with "
+        "the main model, for one token ahead."
+    )
+    if measured.earlier_minutes is None:
+        return f"{last}: {kind}"
+    earlier = _spent(measured.earlier_minutes, measured.earlier_tokens)
+    return (
+        f"{earlier}: {kind}\nThen {last} on chats that ask in more ways, from the weights of the first run."
+    )
+
+
+def _spent(minutes: float | None, tokens: int | None) -> str:
+    seen = f" on {tokens / 1e6:.1f} million tokens" if tokens else ""
+    return f"{minutes or 0:.0f} minutes on a CPU{seen}"
 
 
 def _figures(measured: Measured) -> list[tuple[str, str]]:

@@ -88,6 +88,8 @@ def main() -> None:
     parser.add_argument("state", type=Path)
     parser.add_argument("prompts", type=Path)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--earlier-minutes", type=float, help="of a run with whose weights this one began")
+    parser.add_argument("--earlier-tokens", type=int)
     given = parser.parse_args()
     saved = TrainingState.load(given.state)
     cases = cases_from(given.prompts)
@@ -111,6 +113,8 @@ def main() -> None:
         countries=tuple(country for country, _ in countries()),
         training_minutes=(saved.warmup_seconds + saved.corpus_seconds) / 60,
         training_tokens=saved.tokens,
+        earlier_minutes=given.earlier_minutes,
+        earlier_tokens=given.earlier_tokens,
     )
     export(saved.config, saved.network, saved.tokenizer, given.folder, measured=measured)
     print(*shipped.misses, sep="\n")

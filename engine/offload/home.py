@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from engine.checkpoint.fingerprint import fingerprint
 from engine.errors import MemoryBudgetError, UsageError
 from engine.offload.hot_set import HotSet
 from engine.offload.measure import DEFAULT, ReaderChoice, choose_reader, direct_works
@@ -16,14 +17,18 @@ from engine.offload.sizes import DEFAULT_RAM_SHARE, parse_ram, parse_speed, show
 from engine.offload.throttle import Throttle
 from engine.offload.traffic import Traffic, TrafficCounter
 from engine.offload.units import inventory
+from engine.offload.waiting import HEARTBEAT_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from engine.checkpoint.audit import Audit
     from engine.checkpoint.checkpoint import Checkpoint
     from engine.config import ModelConfig
     from engine.kernels.base import Kernels
     from engine.offload.plan import Plan
     from engine.offload.resident import Progress
+    from engine.offload.store import StoreRecord
 
 _MOST_READERS = 64
 
@@ -58,6 +63,14 @@ class Settings:
             raise UsageError(f"readers must be from 1 to {_MOST_READERS}, not {readers}.")
         limit = parse_speed(disk_limit) if isinstance(disk_limit, str) else disk_limit
         return cls(ram_bytes, limit, readers, direct)
+
+
+@dataclass(frozen=True, slots=True)
+class HomeRecord:
+    """What was in memory at one moment, of all that moves."""
+
+    store: StoreRecord | None
+    streams: tuple[tuple[int, ...], ...]
 
 
 class Home:
@@ -128,6 +141,32 @@ class Home:
         if shape is None:
             return ()
         return tuple((layer, number) for layer in shape.layers for number in range(shape.per_layer))
+
+    def fingerprint(self) -> str:
+        """By what the checkpoint is known again. Raises CheckpointError where it cannot be read."""
+        return fingerprint(self._checkpoint)
+
+    def settle(self) -> Iterator[None]:
+        """Wait until nothing is being read; yields now and then."""
+        while not self._reader.drain(HEARTBEAT_SECONDS):
+            yield
+
+    def recorded(self) -> HomeRecord:
+        """What to restore later; only once it has settled."""
+        store = self.weights.store
+        return HomeRecord(
+            None if store is None else store.recorded(),
+            tuple(stream.recorded() for stream in self.weights.streams),
+        )
+
+    def restore(self, record: HomeRecord) -> Iterator[None]:
+        """Have in memory what was there then, all of it read; yields now and then."""
+        yield from self.settle()
+        if self.weights.store is not None and record.store is not None:
+            self.weights.store.restore(record.store)
+        for stream, held in zip(self.weights.streams, record.streams, strict=True):
+            stream.restore(held)
+        yield from self.settle()
 
     def close(self) -> None:
         """End all reading, and remember which experts were hot. May be called twice."""

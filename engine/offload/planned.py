@@ -80,6 +80,8 @@ class PlannedWeights:
         self.nan_bytes = self._block.nan_bytes
         self._moving: dict[str, Tensor] = {}
         """Tensors of streamed units, each at its place in a ring."""
+        self.streams: list[Stream] = []
+        """The rings."""
         self._supplies: dict[str, Supply] = {unit.name: InMemory() for unit in plan.pinned}
         self._stream([unit for unit in plan.streamed if not unit.mtp], MAIN_BUFFERS, reader, counter)
         self._stream([unit for unit in plan.streamed if unit.mtp], MTP_BUFFERS, reader, counter)
@@ -140,6 +142,7 @@ class PlannedWeights:
         count = min(count, len(units))
         buffers = _cut(count, max(layout.bytes for layout in layouts))
         stream = Stream(reader, counter, layouts, buffers)
+        self.streams.append(stream)
         for i, (unit, layout) in enumerate(zip(units, layouts, strict=True)):
             memory = torch.frombuffer(buffers[i % count], dtype=torch.uint8)
             for record, place in zip(unit.records, layout.places, strict=True):

@@ -145,10 +145,10 @@ class Reader:
         with self._changed:
             return self._changed.wait_for(lambda: any(read.settled for read in reads), seconds)
 
-    def drain(self) -> None:
-        """Wait until nothing is outstanding."""
+    def drain(self, seconds: float | None = None) -> bool:
+        """Wait until nothing is outstanding; False after so many seconds without that."""
         with self._changed:
-            self._changed.wait_for(lambda: self._outstanding == 0)
+            return self._changed.wait_for(lambda: self._outstanding == 0, seconds)
 
     def busy_seconds(self) -> float:
         """`reading_seconds`, with the time since a read began that is still outstanding."""

@@ -8,6 +8,7 @@ leaves only when nothing else can.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,15 @@ if TYPE_CHECKING:
 
 _GUESSING_SLOTS = 3
 """So many times a pass's experts must fit before guesses are worth the slots they take."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecord:
+    """What a store held at one moment, and what its eviction had learned by then."""
+
+    keys: tuple[Key, ...]
+    """Experts in memory, in the store's own order."""
+    eviction: Eviction
 
 
 @dataclass(slots=True, eq=False)
@@ -81,6 +91,26 @@ class ExpertStore:
     def findings(self) -> dict[Key, float]:
         """The share of passes that use an expert, of all that were ever used: for the next run."""
         return self.eviction.findings()
+
+    def recorded(self) -> StoreRecord:
+        """What to restore later. Nothing may be outstanding."""
+        return StoreRecord(self.resident(), copy.deepcopy(self.eviction))
+
+    def restore(self, record: StoreRecord) -> None:
+        """Hold what was held then, of which what is missing begins to be read. Nothing may be outstanding."""
+        for key, slot in list(self._where.items()):
+            if key not in record.keys or slot.read is None or not slot.read.complete:
+                self._drop(slot)
+            slot.guessed = False
+        self._free += self._leaving
+        self._leaving = []
+        self._victims.clear()
+        self._needed = set()
+        for key in record.keys:
+            if key not in self._where:
+                self._begin(self._free.pop(), key, Priority.NEXT)
+        self._where = {key: self._where[key] for key in record.keys}
+        self.eviction = copy.deepcopy(record.eviction)
 
     def preload(self, keys: Iterable[Key]) -> None:
         """Start reading experts that will probably be wanted, as far as there are free slots."""

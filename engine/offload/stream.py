@@ -80,6 +80,16 @@ class Stream:
             if buffer.holds != following and (buffer.read is None or buffer.read.settled):
                 self._request(following, Priority.NEXT)
 
+    def recorded(self) -> tuple[int, ...]:
+        """Which unit each buffer holds."""
+        return tuple(buffer.holds for buffer in self._buffers)
+
+    def restore(self, recorded: tuple[int, ...]) -> None:
+        """Begin to read what the buffers held then. Nothing may be outstanding."""
+        for buffer, unit in zip(self._buffers, recorded, strict=True):
+            if unit >= 0 and buffer.holds != unit:
+                self._request(unit, Priority.NEXT)
+
     def _request(self, unit: int, priority: Priority) -> None:
         buffer = self._buffers[unit % len(self._buffers)]
         buffer.holds = unit

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.decoding.controls import Controls
+from engine.decoding.kept_cache import KeptCache
 from engine.errors import CheckpointError, MemoryBudgetError, UsageError
 from engine.events import (
     Drafted,
@@ -61,12 +62,25 @@ class FakeEngine:
             self.warnings = (str(settings),)
         self.weights_bytes, self.budget_bytes = 671_000, 9_000_000_000
         self.closed = False
+        self.text_tokens = 0
 
     def close(self) -> None:
         self.closed = True
 
     def logits(self, token_ids: Sequence[int]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
         return np.arange(len(token_ids) * 8, dtype=np.float32).reshape(-1, 8)
+
+    def keep_cache(self, path: Path) -> KeptCache:
+        if not self.text_tokens:
+            raise UsageError("There is no text yet.")
+        path.write_text(str(self.text_tokens))
+        return KeptCache(path.stat().st_size, self.text_tokens)
+
+    def recall_cache(self, path: Path) -> int:
+        if not path.exists():
+            raise UsageError(f"There is no kept cache {path}.")
+        self.text_tokens = int(path.read_text())
+        return self.text_tokens
 
     def generate(self, token_ids: Sequence[int], options: GenerateOptions) -> Iterator[Event]:
         ids = list(token_ids)
@@ -82,7 +96,7 @@ class FakeEngine:
     def _events(self, ids: list[int], options: GenerateOptions) -> Iterator[Event]:
         fault = self.folder.name
         yield Prefilling(1, 2, len(ids), 8_123_456_789 if fault == "stalls" else 0, 0.1)
-        yield Prefilled(len(ids), 0, 0.2)
+        yield Prefilled(len(ids), min(self.text_tokens, len(ids) - 1), 0.2)
         detokenizer = self.tokenizer.detokenizer() if self.tokenizer else None
         text = detokenizer.push if detokenizer else lambda _id: ""
         done, number, began = 0, 0, 0.0
@@ -91,6 +105,7 @@ class FakeEngine:
             nonlocal done
             id_ = ids[done % len(ids)]
             done += 1
+            self.text_tokens = len(ids) + done
             return Token(id_, text(id_), origin, position, -0.5, -0.7 if position else None)
 
         yield Verified(0, Mode.ORDINARY, 0, 0, (next_token(Origin.ORDINARY),), ())

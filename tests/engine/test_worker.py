@@ -333,6 +333,42 @@ def test_cancel_ends_all_of_a_measurement(client: Client) -> None:
     assert {line["lane"] for line in lines[:-1]} == {0}
 
 
+def test_a_cache_is_kept_and_recalled_in_the_order_of_the_jobs(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "chat.cache"
+    client.load()
+    ask = {"command": "generate", "ids": [1, 2, 3], "options": {"max_tokens": 4}}
+    keep = {"command": "keep_cache", "path": str(file)}
+    client.send({"command": "pause"}, ask)
+    client.until("verified")  # the first token belongs to the prompt
+    client.send(keep, {"command": "cancel"})
+    assert client.until("finished")[-1]["reason"] == "cancelled"
+    assert client.line() == {"event": "kept", "bytes": 1, "tokens": 4}
+    assert file.read_text() == "4"
+    client.load("another")
+    recall = {"command": "recall_cache", "path": str(file)}
+    file.write_text("7")
+    client.send(recall, {**ask, "ids": list(range(1, 20))}, recall)
+    assert client.line() == {"event": "recalled", "tokens": 7}
+    (prefilled,) = [line for line in client.until("finished") if line["event"] == "prefilled"]
+    assert prefilled["reused_tokens"] == 7
+    assert client.line() == {"event": "recalled", "tokens": 7}
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [("keep_cache", "There is no text yet."), ("recall_cache", "There is no kept cache")],
+)
+def test_a_refused_cache_is_an_error_and_the_next_reply_works(
+    client: Client, tmp_path: Path, command: str, sentence: str
+) -> None:
+    client.load()
+    client.send({"command": command, "path": str(tmp_path / "chat.cache")})
+    error = client.line()
+    assert (error["event"], error["command"]) == ("error", command)
+    assert sentence in str(error["message"])
+    assert isinstance(client.reply(options={"max_tokens": 2})[-1], Finished)
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
@@ -367,6 +403,12 @@ def test_cancel_ends_all_of_a_measurement(client: Client) -> None:
         (b'{"command":"set","temperature":NaN}', "temperature must be"),
         (b'{"command":"set","pace":-1}', "pace must be"),
         (b'{"command":"set","mode":"fast"}', "mode must be one of"),
+        (b'{"command":"keep_cache"}', "keep_cache needs the path of a file"),
+        (b'{"command":"recall_cache","path":""}', "recall_cache needs the path of a file"),
+        (b'{"command":"recall_cache","path":5}', "path must be a text, not 5"),
+        (b'{"command":"keep_cache","file":"x"}', "keep_cache has no key 'file'"),
+        (b'{"command":"keep_cache","path":"x"}', "No checkpoint is loaded"),
+        (b'{"command":"recall_cache","path":"x"}', "No checkpoint is loaded"),
         (b'{"command":"pause"}', "No checkpoint is loaded"),
         (b'{"command":"step"}', "No checkpoint is loaded"),
     ],

@@ -22,6 +22,7 @@ from engine.options import GenerateOptions, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from app.backends.base import ChatMessage
 
@@ -61,6 +62,12 @@ class FakeBackend:
 
     def measure(self, messages: Sequence[ChatMessage], depths: Sequence[int], max_tokens: int) -> None:
         self.commands.append(("measure", (tuple(messages), tuple(depths), max_tokens)))
+
+    def keep_cache(self, path: Path) -> None:
+        self.commands.append(("keep_cache", path))
+
+    def recall_cache(self, path: Path) -> None:
+        self.commands.append(("recall_cache", path))
 
     def restart(self) -> None:
         self.commands.append(("restart", None))

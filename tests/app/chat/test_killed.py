@@ -6,6 +6,7 @@ import os
 import pty
 import random
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -51,16 +52,20 @@ class Terminal:
         )  # fmt: skip
         os.close(slave)
         self.seen = b""
-        threading.Thread(target=self._read, daemon=True).start()
+        self._closing = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
-        while True:
+        while not self._closing:
+            if not select.select([self._master], [], [], 0.05)[0]:
+                continue
             try:
                 part = os.read(self._master, 65536)
             except OSError:  # the other end is closed
-                return
+                break
             if not part:
-                return
+                break
             self.seen += part
 
     def type(self, keys: bytes) -> None:
@@ -83,11 +88,19 @@ class Terminal:
         _, conversation = read_session(file)
         return conversation.last.reply.text if conversation.last else ""
 
+    def hang_up(self) -> None:
+        """Take the terminal away; nobody may be reading from it then."""
+        self._closing = True
+        self._reader.join()
+        os.close(self._master)
+        self._master = -1
+
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        os.close(self._master)
+        if self._master >= 0:
+            os.close(self._master)
 
 
 @pytest.fixture
@@ -145,3 +158,11 @@ def test_killing_the_engine_leaves_the_app_which_starts_another(terminal: Termin
     terminal.type(b"\x11")  # ctrl+q
     assert terminal.process.wait(PATIENCE_SECONDS) == 0
     until(lambda: not another.is_running() or another.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_terminal_that_goes_away_ends_the_app_and_its_engine(terminal: Terminal) -> None:
+    worker = asked(terminal, 20)
+    terminal.hang_up()
+    terminal.process.wait(PATIENCE_SECONDS)
+    until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+    assert terminal.kept().startswith(FULL[:20])

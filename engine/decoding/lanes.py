@@ -1,0 +1,176 @@
+"""Several decodes of one prompt, so that their speeds can be compared.
+
+Where everything is in RAM lanes take turns round by round, each in caches of its own forked from one prefill:
+whatever else the machine does then falls on all alike, and each lane's clock counts its own rounds only.
+Where weights move, a lane would find in memory what another has just read, and the one ahead would pay for
+all. There each runs alone, in the order A B B A, and begins with the same weights in memory and nothing
+under way. Alone, a lane needs no fork: the engine's own caches are cut back to the prompt instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from engine.decoding.controls import Controls
+from engine.decoding.reply import Cancelled, Decoder, Reply
+from engine.decoding.sampling import Sampler
+from engine.decoding.sequence import SequenceState
+from engine.errors import DraftscopeError
+from engine.events import Finished, FinishReason, Prefilled, Verified
+from engine.lanes import LaneEvent, LanesFinished, LanesPlanned, LanesPrepared
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from engine.events import Event
+    from engine.lanes import Lane, LanesNews
+    from engine.offload.home import Home
+    from engine.options import GenerateOptions
+    from engine.text.tokenizer import Tokenizer
+
+_Ended: TypeAlias = FinishReason | None
+"""Why it was broken off; None where all lanes came to their ends."""
+
+
+class LaneControls(Controls):
+    """Depth and mode of one lane, deaf to changes, to pace and to pause; a cancel is everybody's."""
+
+    def __init__(self, shared: Controls, lane: Lane, has_mtp: bool) -> None:
+        super().__init__(has_mtp)
+        self._shared = shared
+        self.mode, self.depth = lane.mode, lane.depth
+
+    @property
+    def cancelled(self) -> bool:
+        """See `Controls`."""
+        return self._shared.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What lanes are decoded with."""
+
+    decoder: Decoder
+    """The engine's own."""
+    home: Home
+    tokenizer: Tokenizer | None
+    prompt: tuple[int, ...]
+    lanes: tuple[Lane, ...]
+    options: GenerateOptions
+    repeats: int
+
+    def news(self) -> Iterator[LanesNews]:
+        """Measure; closing the iterator, or a cancel, ends it and keeps what was measured.
+
+        Afterwards the engine is as after any reply to the prompt: its caches hold that and no earlier text.
+        """
+        planned = self._planned()
+        yield planned
+        ended: _Ended = None
+        message = None
+        try:
+            yield from self._prepare()
+            ended = yield from self._interleaved() if planned.interleaved else self._isolated()
+        except Cancelled:
+            ended = FinishReason.CANCELLED
+        except DraftscopeError as error:
+            ended, message = FinishReason.ERROR, str(error)
+        yield LanesFinished(ended is None, message)
+
+    @property
+    def _context(self) -> int:
+        """What a lane's text can grow to."""
+        return min(self.decoder.state.context, len(self.prompt) + self.options.max_tokens)
+
+    @property
+    def _has_mtp(self) -> bool:
+        return self.decoder.mtp is not None
+
+    def _planned(self) -> LanesPlanned:
+        plan, config = self.home.plan, self.decoder.model.config
+        forks = len(self.lanes) * SequenceState.bytes_for(config, self._context, self._has_mtp)
+        interleaved = False
+        if not plan.holds_everything:
+            why = "Weights are read from disk, so each lane runs alone, from the same weights in memory."
+        elif plan.planned_bytes + forks > plan.budget_bytes:
+            why = "The RAM budget has no room for every lane's caches, so each lane runs alone."
+        else:
+            why = "Everything is in RAM, so lanes take turns round by round."
+            interleaved = True
+        return LanesPlanned(self.lanes, self.repeats, interleaved, why, forks if interleaved else 0)
+
+    def _prepare(self) -> Iterator[LanesNews]:
+        """Read the prompt, and feed the MTP layer with it if any lane drafts with that."""
+        decoder, seconds, catchup_seconds = self.decoder, 0.0, 0.0
+        for event in Reply(decoder, self.options, None).prefill(self.prompt):
+            yield LaneEvent(None, 0, event)
+            if isinstance(event, Prefilled):
+                seconds = event.seconds
+                break  # every lane picks its own first token
+        drafter = decoder.mtp_drafter(Sampler.of(self.options), self.options.accept, frozenset())
+        if drafter is not None and any(lane.mode.needs_mtp for lane in self.lanes):
+            catchup_seconds = drafter.catch_up(decoder.state)
+        yield LanesPrepared(seconds, catchup_seconds)
+
+    def _interleaved(self) -> Generator[LanesNews, None, _Ended]:
+        states = [SequenceState(self.decoder.model.config, self._context, self._has_mtp) for _ in self.lanes]
+        for state in states:
+            state.take(self.decoder.state)
+        for repeat in range(self.repeats):
+            decodes = [self._decode(lane, state) for lane, state in zip(self.lanes, states, strict=True)]
+            left = list(range(len(decodes)))
+            turn = repeat
+            while left:
+                # Back and forth, so that no lane always follows the same one.
+                for number in left[::-1] if turn % 2 else list(left):
+                    finished = yield from self._round(number, repeat, decodes[number])
+                    if finished is not None:
+                        left.remove(number)
+                    if finished is not None and finished.reason is FinishReason.ERROR:
+                        raise DraftscopeError(finished.message)
+                turn += 1
+            if self.decoder.controls.cancelled:
+                return FinishReason.CANCELLED
+        return None
+
+    def _isolated(self) -> Generator[LanesNews, None, _Ended]:
+        self._wait(self.home.settle())
+        record = self.home.recorded()
+        for repeat in range(self.repeats):
+            numbers = range(len(self.lanes))
+            for number in reversed(numbers) if repeat % 2 else numbers:
+                self._wait(self.home.restore(record))
+                decode = self._decode(self.lanes[number], self.decoder.state)
+                finished = None
+                while finished is None:
+                    finished = yield from self._round(number, repeat, decode)
+                if finished.reason is FinishReason.ERROR:
+                    raise DraftscopeError(finished.message)
+                if finished.reason is FinishReason.CANCELLED:
+                    return finished.reason
+        return None
+
+    def _round(
+        self, number: int, repeat: int, events: Iterator[Event]
+    ) -> Generator[LanesNews, None, Finished | None]:
+        """Take a lane's events up to the end of a round; the last one if it was the lane's last."""
+        for event in events:
+            yield LaneEvent(number, repeat, event)
+            if isinstance(event, Finished):
+                return event
+            if isinstance(event, Verified):
+                return None
+        message = "a reply ended without saying so"
+        raise RuntimeError(message)
+
+    def _decode(self, lane: Lane, state: SequenceState) -> Iterator[Event]:
+        controls = LaneControls(self.decoder.controls, lane, self._has_mtp)
+        options = lane.options(self.options).changed({"detail": True})  # the experts of every pass
+        detokenizer = self.tokenizer.detokenizer() if self.tokenizer else None
+        decoder = replace(self.decoder, state=state, controls=controls)
+        return Reply(decoder, options, detokenizer).events(self.prompt)
+
+    def _wait(self, waiting: Iterator[None]) -> None:
+        for _ in waiting:
+            self.decoder.check()
