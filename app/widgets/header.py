@@ -200,8 +200,13 @@ def _joined(pieces: Sequence[Piece]) -> Content:
 def _memory(memory: Memory) -> str:
     largest = memory.budget_bytes or memory.used_bytes
     unit, name, digits = (1e9, "GB", 1) if largest >= 1e8 else (1e6, "MB", 0)
-    used = f"RAM {memory.used_bytes / unit:.{digits}f} {name}"
-    return f"{used}, budget {memory.budget_bytes / unit:.{digits}f}" if memory.budget_bytes else used
+    used, budget = memory.used_bytes / unit, memory.budget_bytes / unit
+    if not memory.budget_bytes:
+        return f"RAM {used:.{digits}f} {name}"
+    if used <= budget:
+        return f"RAM {used:.{digits}f}/{budget:.{digits}f} {name}"
+    # A small budget: what the process takes for itself, libraries above all, is no part of it.
+    return f"RAM {used:.{digits}f} {name}, budget {budget:.{digits}f}"
 
 
 def _amount(count: int) -> str:

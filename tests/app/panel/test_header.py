@@ -30,7 +30,7 @@ async def test_the_whole_line_at_120_columns():
         await pilot.pause()
         line = screen_text(app).splitlines()[0]
     assert line.startswith(" draftscope  demo · DeepSeek-V3 format · 19 MB   ")
-    right = "MTP · depth ‹ 2 › · greedy · paced · RAM 0.2 GB, budget 0.5 · context 412/1024"
+    right = "MTP · depth ‹ 2 › · greedy · paced · RAM 0.2/0.5 GB · context 412/1024"
     assert line.endswith(right)
     assert len(line) == 119, "it ends a column before the edge"
 
@@ -87,9 +87,9 @@ def test_paused_goes_before_paced():
 
 
 def test_small_budgets_are_in_megabytes():
-    assert (
-        "RAM 19 MB, budget 25" in header_line(HeaderState(memory=Memory(19_000_000, 25_000_000)), 120).plain
-    )
+    assert "RAM 19/25 MB" in header_line(HeaderState(memory=Memory(19_000_000, 25_000_000)), 120).plain
+    small = HeaderState(memory=Memory(231_000_000, 25_000_000))
+    assert "RAM 231 MB, budget 25" in header_line(small, 120).plain
     assert "RAM 1.2 GB" in header_line(HeaderState(memory=Memory(1_200_000_000, 0)), 120).plain
 
 
