@@ -45,6 +45,7 @@ class ChatTranscript(Transcript):
     """The transcript with the keys it has in a chat."""
 
     BINDINGS: ClassVar[list[BindingType]] = IN_TRANSCRIPT
+    GROWS_EVERY_SECONDS = 0.2
 
     def action_leave_tokens(self) -> None:
         """Escape stops a reply before it lets go of the cursor."""

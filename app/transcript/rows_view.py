@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from app.transcript.turn import Turn
 
 STRIPS_KEPT = 1024
-GROWS_EVERY_SECONDS = 0.2
-"""At the most: a new row moves all others, and Textual lays the screen out anew. Within a row the tail is
-taken up with every call, so that text which is slow enough to be read is as lively as it was."""
 
 
 class RowsView(ScrollView):
     """The rows, their painting and their place on the screen; tokens mean nothing here yet."""
+
+    GROWS_EVERY_SECONDS = 0.0
+    """At the most: a new row moves all others, and Textual lays the screen out anew. Within a row the tail is
+    taken up with every call, so that text which is slow enough to be read is as lively as it was."""
 
     view: reactive[View] = reactive(View.ORIGIN, init=False)
     """What the colours say."""
@@ -84,7 +85,7 @@ class RowsView(ScrollView):
         if changed is not None:
             self._rows_changed(changed, height)
         if self._rows.height > height:
-            self._may_grow_at = now + GROWS_EVERY_SECONDS
+            self._may_grow_at = now + self.GROWS_EVERY_SECONDS
 
     def _take_up_later(self) -> None:
         self._is_due = False

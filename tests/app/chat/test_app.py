@@ -118,6 +118,8 @@ async def test_modes_are_cycled_and_pace_is_toggled(tmp_path: Path) -> None:
     app = made_app(tmp_path, pace=12.0)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("f2")
+        assert app.chat.tuning.options.mode is Mode.AUTO
+        await pilot.press("f2")
         assert app.chat.tuning.options.mode is Mode.NGRAM
         assert "paced" in shown(app)
         await pilot.press("ctrl+t", "p")
