@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from app.backends.base import (
@@ -24,13 +25,13 @@ from app.backends.base import (
     Trimmed,
 )
 from app.chat_cache import ChatCache
-from app.conversation import Conversation, Exchange, Reply
+from app.conversation import Conversation, Exchange
 from app.figures import Figures
 from app.tuning import Tuning
 from engine.events import Finished, FinishReason, Header, Verified
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from app.backends.base import Backend, News
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 MEASURED_TOKENS = 64
 MEASURED_DEPTH = 4
 """Measuring goes to this depth, or to the one that is set, if that is deeper."""
+
+
+COUNTED_AT_ONCE = 500
+"""Rounds of a resumed chat that a `pump` counts: a few milliseconds."""
 
 
 class Status(StrEnum):
@@ -118,8 +123,7 @@ class Chat:
         """Whether the reply under way belongs to a chat that was left: what comes of it belongs nowhere."""
         self._waiting_prompt: str | None = None
         self._unrecorded_ask: tuple[Mode, int] | None = None
-        for exchange in self.conversation.exchanges:
-            self._count(exchange.reply)
+        self._uncounted = _rounds(tuple(self.conversation.exchanges))
 
     @property
     def context_used(self) -> int:
@@ -147,6 +151,7 @@ class Chat:
         """Apply what has happened since the last call."""
         for news in self.backend.drain():
             self._take(news)
+        self._count(COUNTED_AT_ONCE)
         return self._changed.taken()
 
     # What the user says
@@ -234,8 +239,7 @@ class Chat:
         self.record = record
         self.conversation = conversation or Conversation(system=self.conversation.system)
         self.figures = Figures()
-        for exchange in self.conversation.exchanges:
-            self._count(exchange.reply)
+        self._uncounted = _rounds(tuple(self.conversation.exchanges))
         self._changed.whole = self._changed.state = True
 
     def set_system(self, text: str) -> None:
@@ -334,6 +338,7 @@ class Chat:
             self.conversation.exchanges.append(last)
             self._changed.whole = True
         if isinstance(event, Verified):
+            self._count()  # what came before it, first
             self.figures.observe(event, last.reply.round_depth)
             self.cache.grew()
         last.reply.take(event)
@@ -382,12 +387,20 @@ class Chat:
         if waiting is not None:
             self._say(waiting)
 
-    def _count(self, reply: Reply) -> None:
-        for event, depth in zip(reply.rounds, reply.depths(), strict=True):
+    def _count(self, most: int | None = None) -> None:
+        """Count rounds of a chat that was resumed, so many at the most."""
+        for event, depth in islice(self._uncounted, most):
             self.figures.observe(event, depth)
+            self._changed.state = True
 
     def _touched(self) -> None:
         self._changed.state = True
 
     def _notice(self, text: str) -> None:
         self._changed.notices.append(text)
+
+
+def _rounds(exchanges: Iterable[Exchange]) -> Iterator[tuple[Verified, int]]:
+    """Yield every round of the exchanges, with the depth that was asked for."""
+    for exchange in exchanges:
+        yield from zip(exchange.reply.rounds, exchange.reply.depths(), strict=True)

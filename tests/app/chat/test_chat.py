@@ -194,3 +194,19 @@ def test_a_mode_that_the_checkpoint_lacks_is_refused() -> None:
     assert "no MTP layer" in chat.pump().notices[0]
     chat.tuning.cycle_mode()
     assert chat.tuning.options.mode is not Mode.MTP
+
+
+def test_rounds_of_a_resumed_chat_are_counted_once_and_before_new_ones(
+    chat: Chat, backend: FakeBackend
+) -> None:
+    replied(chat, backend)
+    resumed_backend = FakeBackend()
+    resumed = Chat(resumed_backend, conversation=chat.conversation)
+    assert resumed.figures.chat.rounds == 0
+    resumed_backend.news.append(LOADED)
+    resumed.pump()
+    assert resumed.figures.chat.rounds == 1
+    replied(resumed, resumed_backend)
+    resumed.pump()
+    assert resumed.figures.chat.rounds == 2
+    assert resumed.figures.chat.tokens == 6
