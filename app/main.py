@@ -10,7 +10,7 @@ from rich.text import Text
 from textual.app import App, SystemCommand
 
 from app.commands.terminal import harmless
-from app.hangup import terminal_is_gone
+from app.hangup import HANGUP, watch_terminal
 from app.screens.chat import ChatScreen
 from app.themes import ThemeFolder, shipped_themes, token_defaults
 from app.verbs import VERBS
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 LOOK_EVERY_SECONDS = 1.0
-"""For changed themes, and whether the terminal is still there."""
-HANGUP = 129
-"""Exit code, as shells have it after SIGHUP."""
+"""For changed themes."""
 KEEPING_SECONDS = 5.0
 """How long leaving waits for the cache to be written."""
 LOOKING_SECONDS = 1 / 30
@@ -83,7 +81,10 @@ class DraftscopeApp(App[None]):
             self.set_keymap(dict(self.settings.keys))
         self.push_screen(self.chat_screen)
         self.chat.start()
-        self.set_interval(LOOK_EVERY_SECONDS, self._look_around)
+        self.set_interval(LOOK_EVERY_SECONDS, self._load_user_themes)
+        if not self.is_headless:
+            loop = asyncio.get_running_loop()
+            watch_terminal(lambda: None if loop.is_closed() else loop.call_soon_threadsafe(self._hung_up))
 
     def on_unmount(self) -> None:
         self.chat.close()
@@ -183,10 +184,10 @@ class DraftscopeApp(App[None]):
 
         return export(self.chat.conversation, kind, file, self.current_theme)
 
-    def _look_around(self) -> None:
-        self._load_user_themes()
-        if not self.is_headless and terminal_is_gone():
-            self.exit(return_code=HANGUP)
+    def _hung_up(self) -> None:
+        self.chat.close()
+        self.kept.close()
+        self.exit(return_code=HANGUP)
 
     def _load_user_themes(self) -> None:
         if self._theme_folder is None:

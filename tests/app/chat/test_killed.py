@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from app.hangup import HANGUP
 from app.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -165,6 +166,6 @@ def test_killing_the_engine_leaves_the_app_which_starts_another(terminal: Termin
 def test_a_terminal_that_goes_away_ends_the_app_and_its_engine(terminal: Terminal) -> None:
     worker = asked(terminal, 20)
     terminal.hang_up()
-    terminal.process.wait(PATIENCE_SECONDS)
+    assert terminal.process.wait(PATIENCE_SECONDS) == HANGUP
     until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
     assert terminal.kept().startswith(FULL[:20])
