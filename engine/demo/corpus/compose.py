@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SHARES = {
-    Skill.REPEAT: 24,
-    Skill.SUM: 18,
-    Skill.STORY: 15,
+    Skill.REPEAT: 26,
+    Skill.SUM: 13,
+    Skill.STORY: 22,
     Skill.NAME: 14,
-    Skill.CAPITAL: 11,
+    Skill.CAPITAL: 10,
     Skill.UNKNOWN: 8,
     Skill.DEFINITION: 2,
     Skill.EXPLANATION: 2,

@@ -40,6 +40,20 @@ _REQUESTS = Phrases(
     "{Can|Could|Will} you say this back{?|:} <text>",
     "{The words are|Here are the words:|the text is|My sentence is|The sentence is|This is the text:} <text>. {Repeat them|Say them|Repeat it|Now you say it|Echo it|Copy it|Please repeat}.",
 )
+_LEADS = (
+    "{|||now |please |Please |Now |could you |can you |I'd like you to |I want you to |just |hey, }"
+    "{say|repeat|echo|write|copy|give me|give|say|repeat|Say|Repeat|Echo|Write|Copy|Give me|type|Print|read|send} "
+    "{it|this|that|these words|what I write|what I say|the following|my words|this line|this sentence|the same|exactly this|these|the words|this text|one line|it all|}"
+    "{||| back| back| again| please|, please| for me| for me please| after me| after me please| exactly| word for word| back to me| once| to me| now}"
+    "{:|:|:|:| -|...|,}"
+)
+_BY_PARTS = Phrases(
+    f"{_LEADS} <text>",
+    f"{_LEADS} <text>",
+    f'{_LEADS} "<text>"',
+    "{Say|say|Echo|echo|Please say|Please echo|Repeat|repeat|please repeat}{|:} <text>",
+)
+"""Requests put together from parts, so that none of them is what says where the text begins: the mark does."""
 _CLEARLY = Phrases(
     '{Repeat|Please repeat|Say|Echo|Copy|Repeat after me|Repeat the text|Say exactly}{:|} "<text>"{|.}',
     "{Repeat after me|Please repeat|Repeat|Echo|Say this|Copy this text|Repeat this}: <text>",
@@ -52,16 +66,16 @@ def turn(rng: random.Random) -> Turn:
         text = rng.choice((capitals, sums)).turn(rng).user
         return Turn(Skill.REPEAT, ask(rng, _CLEARLY, {"text": text}, lower=0.0).text, text, (text,))
     text = _text(rng)
-    asked = ask(rng, _REQUESTS, {"text": text}, lower=0.0)
+    asked = ask(rng, _BY_PARTS if rng.random() < 0.4 else _REQUESTS, {"text": text}, lower=0.0)
     return Turn(Skill.REPEAT, asked.text, text, (text,))
 
 
 def _text(rng: random.Random) -> str:
     draw = rng.random()
-    if draw < 0.5:
+    if draw < 0.62:
         return _natural(rng)
     count = rng.choice((1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7, 8))
-    if draw < 0.62:  # made-up words only
+    if draw < 0.7:  # made-up words only
         text = " ".join(made_up(rng) for _ in range(min(count, 5)))
     else:
         text = " ".join(_word(rng) for _ in range(count))
@@ -92,6 +106,9 @@ def _word(rng: random.Random) -> str:
 
 def _natural(rng: random.Random) -> str:
     text = sentence(rng)
+    if rng.random() < 0.04:  # a word or two, over and over
+        text = " ".join(text.split()[: rng.randint(1, 2)])
+        text = " ".join([text] * rng.randint(2, 4))
     if rng.random() < 0.2:  # a piece of one
         words = text.split()
         first = rng.randrange(len(words))

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _DEFAULT_NAMES = ("Mia", "Tom", "Lily", "Max", "Ruby", "Leo", "Nora", "Finn")
-_DEFAULT_HEROES = ("fox", "rabbit", "bear", "mouse", "hedgehog")
+_DEFAULT_HEROES = ("fox", "rabbit", "bear", "mouse", "hedgehog", "squirrel", "badger", "wolf", "duck", "cat")
+"""Many: one that told most stories without a hero was also told where the hero asked for is a rare word."""
 _FRIENDS = ("owl", "mouse", "rabbit", "bear")
 _PLACES = ("in a small house by the river", "in a green forest", "on a quiet farm", "near the sea")
 _ASKED_PLACES = (
@@ -99,10 +100,23 @@ _ACTS = (
     "makes everyone laugh|is sick|visits grandma|has no friends|tells the truth|went out at night|plays all day|sleeps all day|goes to the sea|likes to sing|is small but brave}"
 )
 
+_PLAINLY = (
+    "{tell me|Tell me|Write|I want|I'd like|I would like|I'd love|i need|I want to hear|can you tell|Can you tell me|could you tell me|Would you tell me|Would you mind telling me|"
+    "can you write|How about|Give me|What's|What is|Do you know|Please tell me|Please write|read me|make up|Let's hear|may I hear} "
+    "{a|a|a|a|one|another|a short|a nice|a good|a little|a scary|a funny|a bedtime|a long|a happy} {story|story|story|tale}"
+)
+_SAY_IT_AGAIN = "{{It|The story} should have|Put|There should be|There must be|There has to be|Include|Use|Add|I also want|Also put in|Have|it needs|Somewhere in it there should be|Please put} <a_thing>{| in it| in it| in the story| too| somewhere}"
+_BLUNT = "{story about|Story about|A story about|a tale of|a story with|story of|short story about|bedtime story about|a story on|make it about|one about|something about}"
+_PLAIN_END = "{||||.|.|.|!|!!|?|, please.| please}"
 _NAMED = "<a_hero> {named|called|named|whose name is|by the name of} <name>"
 _WHO = "{<a_hero> {named|called|named|called|whose name is} <name>|<name> the <hero>|<name> the <hero>|<name>, <a_hero>|the <hero> <name>|my <hero> <name>|<a_hero>, <name>|our <hero> <name>}"
 _HERO_ONLY = Phrases(
     *_about("<a_hero>"),
+    *[f"{_PLAINLY} {{about|about|about|about|with}} <a_hero>{_PLAIN_END}"] * 9,
+    *[f"{_BLUNT} <a_hero>{_PLAIN_END}"] * 3,
+    f"{_PLAINLY}. {{The animal is|The hero should be|The main character is|I'd like it to be about|Let it be about}} <a_hero>{{.|}}",
+    "{I|We|My kids|My son} {love|loves|like|likes} <hero>s{.|!|,} {tell me a story|can you tell a story about one|write a story about <a_hero>|tell me a story about <a_hero>}{.|?|}",
+    "{Story|story|Hero|Animal|Story about}: <hero>{.|}",
     "<hero> story{| please|.|!}",
     "{A|a|One|Another} <hero> story{|, please|.|!}",
     "<a_hero> story{|.}",
@@ -113,6 +127,9 @@ _HERO_ONLY = Phrases(
 )
 _HERO_NAMED = _requests(
     _NAMED,
+    _NAMED,
+    _NAMED,
+    "<name> the <hero>",
     _NAMED,
     "<name> the <hero>",
     "<name> the <hero>",
@@ -126,6 +143,23 @@ _HERO_NAMED = _requests(
     f"{_WHO} who {_ACTS}",
     f"{_WHO} who {_ACTS}",
     happening=(f"{_WHO} {_ACTS}", f"{_WHO} {_ACTS}"),
+)
+_HERO_NAMED_PLAINLY = Phrases(
+    *[
+        f"{_PLAINLY} {{about|about|about|about|with}} <a_hero> {{named|called|named|called|whose name is}} <name>{_PLAIN_END}"
+    ]
+    * 5,
+    *[f"{_PLAINLY} {{about|about|about|with}} <name> the <hero>{_PLAIN_END}"] * 3,
+    *[
+        f"{_BLUNT} {{<a_hero> {{named|called}} <name>|<name> the <hero>|<name> the <hero>|<a_hero>, name <name>|<a_hero>, <name>}}{_PLAIN_END}"
+    ]
+    * 3,
+    "{Story|story|Tale|Story idea|One story}{:| -|.} {<hero>, name <name>|<hero> named <name>|<a_hero>, <name>|<name> the <hero>|name <name>, animal <hero>|<name>, <a_hero>}{.|}",
+    f"{_PLAINLY}. {{The animal is|The hero is|The main character is|It's about|it's about|It is about|It should be about}} {{<a_hero> {{called|named}} <name>|<name> the <hero>|<name>, <a_hero>}}{{.|!|}}",
+    "{Story time|Story please|A story|Story}{!|.|:} {It's about|It is about|About|The hero is} {<a_hero> {called|named} <name>|<name> the <hero>}{.|!|}",
+    "{My|Our} <hero> is {called|named} <name>. {Tell me|Write|Make up|I'd like} a story about {him|her|it|my <hero>|<name>}{.|, please.|, {he's|she's|it's} a {black|small|brave|big|white|grey|very old} <hero>|!}",
+    "{My|Our|His|Her} <hero>'s name is <name>. {Can you tell|Could you write|Tell us} a story about {him|her|it|the <hero>|<name>}{?|.|}",
+    "{The hero|The animal|The main character} is <a_hero>{.|,|;} {the|its|his|her} name is <name>. {Tell me a story|Story please|Write a story}{.|}",
 )
 _NAMED_STORY = Phrases(
     "<name> the <hero> {story|tale}{| please|.}",
@@ -163,6 +197,27 @@ _NAMED_THING = _requests(
     f"{_WHO}. {{Include|Put in|Use|There should be|Add|Also|There is also|Don't forget}} <a_thing>", f"{_WHO} {{where|in which}} <name> {_DOES} <a_thing>", f"{_WHO}{{.|, where}} <name> {_DOES} <a_thing>",
     happening=(f"{_WHO} {_DOES} <a_thing>{_WITH_IT}", f"{_WHO} {_DOES} <a_thing>{_WITH_IT}", f"<name> the <hero> {_DOES} <a_thing>"),
 )  # fmt: skip
+_THING_PLAINLY = Phrases(
+    *[
+        f"{_PLAINLY} {{about|about|about|with}} <a_hero> {{named|called}} <name>{{.|?|!|,|}} {_SAY_IT_AGAIN}{{|.|!|, please}}"
+    ]
+    * 4,
+    *[f"{_PLAINLY} {{about|about|with}} <name> the <hero>{{.|?|!|, and}} {_SAY_IT_AGAIN}{{|.|!}}"] * 3,
+    *[
+        f"{_PLAINLY} {{about|about|with}} {{<a_hero> {{named|called}} <name>|<name> the <hero>}} and <a_thing>{_PLAIN_END}"
+    ]
+    * 4,
+    "{Story please|Story|A story|Story time|One story}{.|:|!} {<a_hero>, named <name>, and <a_thing>|<a_hero> called <name> and <a_thing>|<name> the <hero> and <a_thing>|<a_hero>, <name>, <a_thing>}{.|!|}",
+    f"{{Story time|Story please|A story}}! {{It's about|It is about|About}} {{<name> the <hero>|<a_hero> called <name>}} and {_SAY_IT_AGAIN}{{.|}}",
+    f"{_PLAINLY}. {{The animal is|The hero is|It's about}} <a_hero> {{called|named}} <name>{{.|, and|;}} {_SAY_IT_AGAIN}{{.|}}",
+    f"{_BLUNT} {{<a_hero> {{called|named}} <name>|<name> the <hero>}} {{and|with|who has|who finds|, with}} <a_thing>{_PLAIN_END}",
+)
+_HERO_THING_PLAINLY = Phrases(
+    *[f"{_PLAINLY} {{about|about|with}} <a_hero> {{and|and|with|who finds|who has}} <a_thing>{_PLAIN_END}"]
+    * 4,
+    *[f"{_PLAINLY} {{about|with}} <a_hero>{{.|?|!|,|}} {_SAY_IT_AGAIN}{{|.|!|, please}}"] * 3,
+    f"{_BLUNT} <a_hero> {{and|with|who found}} <a_thing>{_PLAIN_END}",
+)
 _LOST_ASKED = _requests(
     "<a_hero> who {loses|lost} {his|her|its|the} <thing>",
     f"{_WHO} who {{loses|lost}} {{his|her|its|the}} <thing>",
@@ -248,18 +303,21 @@ class _Kind:
     weight: int
 
 
-_ABOUT_A_NAME = _Kind(_NAME_ONLY, _PLAIN, ("name",), 4)
+_ABOUT_A_NAME = _Kind(_NAME_ONLY, _PLAIN, ("name",), 2)
 _KINDS = (
-    _Kind(_HERO_ONLY, _PLAIN, ("hero",), 16),
-    _Kind(_HERO_NAMED, _PLAIN, ("hero", "name"), 22),
+    _Kind(_HERO_ONLY, _PLAIN, ("hero",), 22),
+    _Kind(_HERO_NAMED, _PLAIN, ("hero", "name"), 14),
+    _Kind(_HERO_NAMED_PLAINLY, _PLAIN, ("hero", "name"), 16),
+    _Kind(_THING_PLAINLY, _FOUND, ("hero", "name", "thing"), 12),
+    _Kind(_HERO_THING_PLAINLY, _FOUND, ("hero", "thing"), 8),
     _Kind(_NAMED_STORY, _PLAIN, ("hero", "name"), 5),
     _Kind(_HERO_PLURAL, _PLAIN, ("hero",), 2),
     _ABOUT_A_NAME,
-    _Kind(_NAME_THING, _FOUND, ("name", "thing"), 3),
-    _Kind(_THING_ONLY, _FOUND, ("thing",), 4),
+    _Kind(_NAME_THING, _FOUND, ("name", "thing"), 2),
+    _Kind(_THING_ONLY, _FOUND, ("thing",), 2),
     _Kind(_NOTHING, _PLAIN, (), 3),
-    _Kind(_HERO_THING, _FOUND, ("hero", "thing"), 12),
-    _Kind(_NAMED_THING, _FOUND, ("hero", "name", "thing"), 18),
+    _Kind(_HERO_THING, _FOUND, ("hero", "thing"), 8),
+    _Kind(_NAMED_THING, _FOUND, ("hero", "name", "thing"), 12),
     _Kind(_LOST_ASKED, _LOST, ("hero", "thing"), 4),
     _Kind(_WANTS_ASKED, _WANTED, ("hero", "thing"), 4),
     _Kind(_WISH_ASKED, _WISHED, ("hero", "wish"), 4),
@@ -294,9 +352,7 @@ def _slots(rng: random.Random, kind: _Kind) -> Mapping[str, str]:
     hero = any_hero(rng)
     if kind.requests is _HERO_PLURAL:
         hero = rng.choice([each for each in ANIMALS[:40] if each[-1] not in "sxyhfe"])
-    elif "hero" not in kind.wanted and kind.wanted:
-        hero = "child"
-    elif not kind.wanted:
+    elif "hero" not in kind.wanted:
         hero = rng.choice(_DEFAULT_HEROES)
     quality = rng.choice(HERO_QUALITIES) if rng.random() < 0.3 and "hero" in kind.wanted else ""
     if quality and rng.random() < 0.2:
