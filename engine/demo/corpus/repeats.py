@@ -42,8 +42,8 @@ _REQUESTS = Phrases(
 )
 _LEADS = (
     "{|||now |please |Please |Now |could you |can you |I'd like you to |I want you to |just |hey, }"
-    "{say|repeat|echo|write|copy|give me|give|say|repeat|Say|Repeat|Echo|Write|Copy|Give me|type|Print|read|send} "
-    "{it|this|that|these words|what I write|what I say|the following|my words|this line|this sentence|the same|exactly this|these|the words|this text|one line|it all|}"
+    "{say|repeat|echo|write|copy|give me|give|say|repeat|Say|Repeat|Echo|Write|Copy|Give me|type|Print|read|send}"
+    "{ it| this| that| these words| what I write| what I say| the following| my words| this line| this sentence| the same| exactly this| these| the words| this text| one line| it all|}"
     "{||| back| back| again| please|, please| for me| for me please| after me| after me please| exactly| word for word| back to me| once| to me| now}"
     "{:|:|:|:| -|...|,}"
 )
