@@ -121,7 +121,7 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     add(
         "--modes",
         type=_modes,
-        metavar="mtp,ngram,auto",
+        metavar="mtp,ngram,model,auto",
         help="who drafts, each at every depth; auto chooses its own (mtp where there is one, else ngram)",
     )
     add("--prompts", metavar="FILE", help='prompts, one a line, or JSON objects with "prompt"')
@@ -145,9 +145,14 @@ def _add_decoding(parser: argparse.ArgumentParser, *, lanes: bool = False) -> No
             "--mode",
             choices=list(Mode),
             help="who drafts; auto is mtp at the depth that is fastest "
-            "(mtp where the checkpoint has the layer, else ngram)",
+            "(model with --draft-model, else mtp where the checkpoint has the layer, else ngram)",
         )
         add("--depth", type=int, metavar="N", help=f"tokens drafted a round, 0 to {MAX_DEPTH} (1)")
+    add(
+        "--draft-model",
+        metavar="MODEL",
+        help="a second, smaller checkpoint of the same tokenizer, which drafts in mode model, inside --ram",
+    )
     add(
         "--accept",
         choices=list(Acceptance),

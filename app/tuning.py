@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 LIVE = ("depth", "mode")
 """Options that hold from the next round on."""
-_OF_MTP = tuple(mode for mode in Mode if mode.needs_mtp)
-_CYCLE = (Mode.MTP, Mode.AUTO, Mode.NGRAM, Mode.ORDINARY)
+_CYCLE = (Mode.MODEL, Mode.MTP, Mode.AUTO, Mode.NGRAM, Mode.ORDINARY)
 
 
 class Tuning:
@@ -65,7 +64,7 @@ class Tuning:
     def loaded(self, loaded: Loaded) -> None:
         """Take the checkpoint's own options as the base; a mode it cannot run is forgotten."""
         self._loaded = loaded
-        if not loaded.has_mtp and self._wanted.get("mode") in _OF_MTP:
+        if self._objection(self._wanted.get("mode")) is not None:
             del self._wanted["mode"]
 
     def change(self, values: Mapping[str, object]) -> bool:
@@ -75,8 +74,9 @@ class Tuning:
         except UsageError as error:
             self._notice(str(error))
             return False
-        if values.get("mode") in _OF_MTP and self._loaded and not self._loaded.has_mtp:
-            self._notice("This checkpoint has no MTP layer: use mode ngram or ordinary.")
+        objection = self._objection(values.get("mode"))
+        if objection is not None:
+            self._notice(objection)
             return False
         self._wanted |= values
         self._changed()
@@ -91,11 +91,19 @@ class Tuning:
         return self.change({"depth": min(max(depth, 0), MAX_DEPTH)})
 
     def cycle_mode(self) -> bool:
-        """Let the next drafter draft: the MTP layer, it at a depth of its own choice, n-grams, nobody."""
-        has_mtp = self._loaded is None or self._loaded.has_mtp
-        modes = [mode for mode in _CYCLE if has_mtp or not mode.needs_mtp]
+        """Let the next drafter draft: a second model, the MTP layer, it at a depth of its own choice,
+        n-grams, nobody."""
+        modes = [mode for mode in _CYCLE if self._objection(mode) is None]
         at = modes.index(self.options.mode) if self.options.mode in modes else -1
         return self.change({"mode": modes[(at + 1) % len(modes)]})
+
+    def _objection(self, mode: object) -> str | None:
+        """Why what is loaded cannot run a mode; a second model is never there before it was loaded."""
+        if mode is None or (self._loaded is None and mode != Mode.MODEL):
+            return None
+        has_mtp = self._loaded is None or self._loaded.has_mtp
+        has_draft_model = self._loaded is not None and self._loaded.has_draft_model
+        return Mode(str(mode)).objection(has_mtp=has_mtp, has_draft_model=has_draft_model)
 
     def set_pace(self, rounds_per_second: float) -> None:
         """Hold the engine to a number of rounds a second."""

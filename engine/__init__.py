@@ -30,7 +30,8 @@ from engine.lanes import Lane, LaneEvent, LanesFinished, LanesPlanned, LanesPrep
 from engine.options import MAX_DEPTH, Acceptance, GenerateOptions, Mode
 
 if TYPE_CHECKING:
-    from engine.engine import Engine, load
+    from engine.engine import Engine
+    from engine.loading import load
 
 __all__ = [
     "MAX_DEPTH",
@@ -63,6 +64,6 @@ def __getattr__(name: str) -> object:
     from engine.kernels.passive import wait_passively
 
     wait_passively()
-    from engine import engine
+    from engine import loading
 
-    return getattr(engine, name)
+    return getattr(loading, name)

@@ -13,9 +13,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from engine.checkpoint.audit import audit
-from engine.checkpoint.checkpoint import open_checkpoint
-from engine.config import ModelConfig
 from engine.decoding import kept_cache
 from engine.decoding.build import build_identity
 from engine.decoding.controls import Controls
@@ -24,30 +21,27 @@ from engine.decoding.lanes import Comparison
 from engine.decoding.reply import Decoder, Reply
 from engine.decoding.sampling import Sampler
 from engine.decoding.sequence import SequenceState
-from engine.demo.place import default_ram, resolve
 from engine.errors import CheckpointError, UsageError
-from engine.kernels.cpu import CpuKernels
-from engine.offload.assemble import assemble
-from engine.offload.home import Home, Settings
-from engine.offload.sizes import context_tokens
+from engine.offload.traffic import SharedTraffic
 from engine.options import MAX_DEPTH, Acceptance
 from engine.surface import reply_options
-from engine.text.generation import GenerationDefaults
-from engine.text.template import ChatTemplate
-from engine.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
+    from engine.config import ModelConfig
     from engine.decoding.kept_cache import KeptCache
     from engine.events import Event
-    from engine.kernels.base import Kernels
     from engine.lanes import Lane, LanesNews
     from engine.model.mtp import MtpModule
     from engine.model.transformer import Transformer
-    from engine.offload.resident import Progress
+    from engine.offload.home import Home
     from engine.options import GenerateOptions
+    from engine.second import SecondModel
+    from engine.text.generation import GenerationDefaults
+    from engine.text.template import ChatTemplate
+    from engine.text.tokenizer import Tokenizer
 
     Rows = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -68,6 +62,7 @@ class Engine:
         generation: GenerationDefaults,
         warnings: tuple[str, ...],
         home: Home,
+        second: SecondModel | None = None,
     ) -> None:
         self.config = config
         self.context = context
@@ -80,14 +75,29 @@ class Engine:
         """Sentences for the user: what is odd about the checkpoint or the machine."""
         self.home = home
         """Where the weights are, and what moving them has cost."""
-        self.controls = Controls(has_mtp=mtp is not None)
-        state = SequenceState(config, context, mtp is not None)
-        self._decoder = Decoder(model, mtp, state, self.controls, generation.eos_ids, home)
+        self.second = second
+        """The model that drafts in mode model, if one was given."""
+        self.controls = Controls(has_mtp=mtp is not None, has_draft_model=second is not None)
+        state = SequenceState(config, context, mtp is not None, second.model.config if second else None)
+        self._decoder = Decoder(
+            model,
+            mtp,
+            state,
+            self.controls,
+            generation.eos_ids,
+            SharedTraffic(self._homes),
+            second=second.model if second else None,
+        )
 
     @property
     def has_mtp(self) -> bool:
         """Whether the checkpoint can draft for itself."""
         return self._decoder.mtp is not None
+
+    @property
+    def has_draft_model(self) -> bool:
+        """Whether a second model drafts in mode model."""
+        return self.second is not None
 
     def logits(self, token_ids: Sequence[int], chunk: int | None = None) -> Rows:
         """The main model's logits after each token, float32 [tokens, vocab].
@@ -163,12 +173,14 @@ class Engine:
             raise UsageError("Give lanes to compare, and each only once.")
         if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
             raise UsageError(f"repeats must be 1 or more, not {repeats!r}.")
-        if not self.has_mtp and any(lane.mode.needs_mtp for lane in lanes):
-            raise CheckpointError("This checkpoint has no MTP layer: compare mode ngram.")
+        for lane in lanes:
+            objection = lane.mode.objection(has_mtp=self.has_mtp, has_draft_model=self.has_draft_model)
+            if objection is not None:
+                raise (CheckpointError if lane.mode.needs_mtp else UsageError)(objection)
         self.controls.begin()
         options = options or reply_options(self, {})
         comparison = Comparison(
-            self._decoder, self.home, self.tokenizer, tuple(ids), tuple(lanes), options, repeats
+            self._decoder, self._homes, self.tokenizer, tuple(ids), tuple(lanes), options, repeats
         )
         return comparison.news()
 
@@ -194,18 +206,19 @@ class Engine:
 
     @property
     def budget_bytes(self) -> int:
-        """The RAM budget."""
-        return self.home.plan.budget_bytes
+        """The RAM budget, of both models where two were loaded."""
+        return sum(home.plan.budget_bytes for home in self._homes)
 
     @property
     def reading_seconds(self) -> float:
         """How long at least one read was outstanding, since the engine was loaded."""
-        return self.home.reading_seconds
+        return sum(home.reading_seconds for home in self._homes)
 
     def close(self) -> None:
         """End a reply under way and all reading, and remember the hot experts; memory goes later."""
         self.controls.cancel()
-        self.home.close()
+        for home in self._homes:
+            home.close()
 
     def __enter__(self) -> Self:
         return self
@@ -214,6 +227,10 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def _homes(self) -> tuple[Home, ...]:
+        return (self.home,) if self.second is None else (self.home, self.second.home)
 
     @cached_property
     def _cache_identity(self) -> kept_cache.CacheIdentity:
@@ -237,54 +254,3 @@ class Engine:
                 f"{', the reply included' if room else ''}: shorten it, or choose a larger context."
             )
         return ids
-
-
-def load(
-    path: str | Path,
-    *,
-    ram: str | int | None = None,
-    context: int | None = None,
-    threads: int | None = None,
-    disk_limit: str | float | None = None,
-    readers: int | None = None,
-    direct: bool | None = None,
-    progress: Progress | None = None,
-    kernels: Kernels | None = None,
-) -> Engine:
-    """Open a checkpoint folder, or the embedded "demo", plan its memory and read what is to stay there.
-
-    `ram` bounds weights, caches and everything else of the engine: "12GB", "50%" or bytes; 60 % of what is
-    available unless given (the demo's own default makes it stream). `context` tokens of cache are reserved
-    (4096, or what the model was made for); `threads` is all usable cores unless given, and at most that many.
-    `disk_limit` ("200MB/s") makes the drive slower than it is; `readers` threads read, past the page cache if
-    `direct`: both are measured unless given. `progress(bytes_done, bytes_in_all, file)` is called as weights
-    arrive. `kernels` replaces the CPU's, for tests. Raises CheckpointError, UsageError or MemoryBudgetError.
-    """
-    folder = resolve(path)
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads must be 1 or more, not {threads}.")
-    settings = Settings.checked(default_ram(path) if ram is None else ram, disk_limit, readers, direct)
-    checkpoint = open_checkpoint(folder)
-    try:
-        config = ModelConfig.from_json(checkpoint.config, folder / "config.json")
-        length = context_tokens(context, config.max_position_embeddings)
-        found = audit(checkpoint, config)
-        tokenizer = Tokenizer.load(folder) if (folder / "tokenizer.json").exists() else None
-        template = ChatTemplate.load(folder, tokenizer.special_tokens if tokenizer else None)
-        generation = GenerationDefaults.load(folder)
-        warnings = [found.notice] if found.notice else []
-        if kernels is None:
-            own = CpuKernels(threads)
-            own.warm_up()
-            kernels, warnings = own, [*warnings, *([own.warning] if own.warning else [])]
-        home = Home(checkpoint, config, found, kernels, length, settings, progress)
-    except BaseException:
-        checkpoint.close()
-        raise
-    if home.nan_bytes:
-        warnings.append(
-            f"{home.nan_bytes:,} FP8 weights of {folder} are NaN: the checkpoint is damaged, "
-            f"download it again."
-        )
-    model, mtp = assemble(config, found.has_mtp, home.weights, kernels, length)
-    return Engine(config, model, mtp, length, tokenizer, template, generation, tuple(warnings), home)

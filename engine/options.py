@@ -34,11 +34,28 @@ class Mode(StrEnum):
     """Prompt lookup: continue the longest suffix that was seen before."""
     AUTO = "auto"
     """The MTP layer, at the depth that what was measured makes fastest; `depth` is not looked at."""
+    MODEL = "model"
+    """A second, smaller checkpoint of the same tokenizer."""
 
     @property
     def needs_mtp(self) -> bool:
         """Whether only a checkpoint with an MTP layer can do it."""
         return self in (Mode.MTP, Mode.AUTO)
+
+    def objection(self, *, has_mtp: bool, has_draft_model: bool) -> str | None:
+        """Return why it cannot be done with what was loaded, as a sentence; None if it can."""
+        if self.needs_mtp and not has_mtp:
+            return "This checkpoint has no MTP layer: use mode ngram or ordinary."
+        if self is Mode.MODEL and not has_draft_model:
+            return "Mode model needs a second checkpoint, which drafts: give its folder with --draft-model."
+        return None
+
+    @staticmethod
+    def default(*, has_mtp: bool, has_draft_model: bool) -> Mode:
+        """Return who drafts unless it is said: a second model that was given, else the MTP layer."""
+        if has_draft_model:
+            return Mode.MODEL
+        return Mode.MTP if has_mtp else Mode.NGRAM
 
 
 class Acceptance(StrEnum):

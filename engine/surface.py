@@ -51,6 +51,8 @@ class EngineSurface(Protocol):
     @property
     def has_mtp(self) -> bool: ...
     @property
+    def has_draft_model(self) -> bool: ...
+    @property
     def tokenizer(self) -> Tokenizer | None: ...
     @property
     def chat_template(self) -> ChatTemplate | None: ...
@@ -77,9 +79,9 @@ class EngineSurface(Protocol):
 def reply_options(engine: EngineSurface, values: Mapping[str, object]) -> GenerateOptions:
     """Return a reply's options: the checkpoint's defaults, and the values in place of them.
 
-    The MTP layer drafts where there is one, prompt lookup where there is none.
+    A second model that was given drafts, else the MTP layer where there is one, else prompt lookup.
     """
-    mode = Mode.MTP if engine.has_mtp else Mode.NGRAM
+    mode = Mode.default(has_mtp=engine.has_mtp, has_draft_model=engine.has_draft_model)
     return engine.generation.options({"mode": mode, **values})
 
 
@@ -93,6 +95,7 @@ class LoadSettings:
     disk_limit: str | None = None
     readers: int | None = None
     direct: bool | None = None
+    draft_model: str | None = None
 
 
 class Load(Protocol):
@@ -117,5 +120,6 @@ def load_engine(
         disk_limit=settings.disk_limit,
         readers=settings.readers,
         direct=settings.direct,
+        draft_model=settings.draft_model,
         progress=progress,
     )

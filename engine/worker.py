@@ -22,10 +22,10 @@ keep_cache writes the last text, with its rows in the caches, to a file. recall_
 the same checkpoint, puts it in place of the text there is: a prompt that begins so is run only from where the
 two part. A file that does not fit is refused and changes nothing. Cancel lets both come to their end.
 
-Without a path, load opens the embedded demo; it also takes context, threads, disk_limit ("200MB/s"), readers
-and direct. Instead of messages, generate and measure take "prompt" (raw text) or "ids". A command that cannot
-be carried out is answered by {"event":"error","command":…,"message":…}, a reply that fails by its finished
-event.
+Without a path, load opens the embedded demo; it also takes context, threads, disk_limit ("200MB/s"), readers,
+direct and draft_model (the path of a second checkpoint, which drafts in mode model). Instead of messages,
+generate and measure take "prompt" (raw text) or "ids". A command that cannot be carried out is answered by
+{"event":"error","command":…,"message":…}, a reply that fails by its finished event.
 
 The main thread alone runs the engine (kernels want one caller), one job after another as they were asked
 for; a second thread listens, so that set and cancel act at once. The end of the input ends the process

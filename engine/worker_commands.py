@@ -13,7 +13,7 @@ from engine.text.prompt import Prompt
 from engine.text.template import Message
 
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "load": ("path", "ram", "context", "threads", "disk_limit", "readers", "direct"),
+    "load": ("path", "ram", "context", "threads", "disk_limit", "readers", "direct", "draft_model"),
     "generate": ("messages", "prompt", "ids", "options", "fit"),
     "measure": ("messages", "prompt", "ids", "options", "fit", "depths", "max_tokens"),
     "keep_cache": ("path",),
@@ -115,6 +115,7 @@ class Command:
             disk_limit=self.text("disk_limit"),
             readers=self.count("readers"),
             direct=self.flag("direct"),
+            draft_model=self.text("draft_model"),
         )
 
 

@@ -137,6 +137,7 @@ class Session:
                 "model": self._model,
                 "context": engine.context,
                 "mtp": engine.has_mtp,
+                "draft_model": engine.has_draft_model,
                 "tokenizer": engine.tokenizer is not None,
                 "chat_template": engine.chat_template is not None,
                 "weights_bytes": engine.weights_bytes,

@@ -55,6 +55,8 @@ class Loaded:
     """Of the checkpoint on disk; 0 where a backend cannot know."""
     warnings: tuple[str, ...] = ()
     """Sentences about the checkpoint or the machine."""
+    has_draft_model: bool = False
+    """Whether a second model drafts in mode model."""
 
 
 @dataclass(frozen=True, slots=True)

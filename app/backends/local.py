@@ -181,9 +181,11 @@ class LocalBackend:
             GenerateOptions().changed({name: values[name] for name in values if name != "pace"})
         except UsageError as error:
             return str(error)
-        if values.get("mode") == Mode.MTP and self._loaded is not None and not self._loaded.has_mtp:
-            return "This checkpoint has no MTP layer: use mode ngram or ordinary."
-        return None
+        loaded = self._loaded
+        if loaded is None or "mode" not in values:
+            return None
+        mode = Mode(str(values["mode"]))
+        return mode.objection(has_mtp=loaded.has_mtp, has_draft_model=loaded.has_draft_model)
 
     # What the child's threads tell
 

@@ -91,6 +91,7 @@ def _loaded(line: _Line) -> Loaded:
         read,
         _whole(line, "weights_bytes"),
         tuple(map(str, warnings)),
+        _flag(line, "draft_model"),
     )
 
 

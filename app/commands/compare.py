@@ -64,7 +64,7 @@ def compare(arguments: CompareArguments, load: Load) -> int:
     finally:
         status.clear()
     try:
-        lanes = _lanes(arguments, engine.has_mtp)
+        lanes = _lanes(arguments, engine)
         measured = _Measured(
             Path(arguments.model).name or arguments.model,
             reply_options(engine, values),
@@ -119,10 +119,13 @@ def _prompts(arguments: CompareArguments) -> list[str]:
     return prompts
 
 
-def _lanes(arguments: CompareArguments, has_mtp: bool) -> tuple[Lane, ...]:
-    modes = arguments.modes or ((Mode.MTP,) if has_mtp else (Mode.NGRAM,))
-    if not has_mtp and any(mode.needs_mtp for mode in modes):
-        raise CheckpointError("This checkpoint has no MTP layer: compare --modes ngram.")
+def _lanes(arguments: CompareArguments, engine: EngineSurface) -> tuple[Lane, ...]:
+    loaded = {"has_mtp": engine.has_mtp, "has_draft_model": engine.has_draft_model}
+    modes = arguments.modes or (Mode.default(**loaded),)
+    for mode in modes:
+        objection = mode.objection(**loaded)
+        if objection is not None:
+            raise (CheckpointError if mode.needs_mtp else UsageError)(objection)
     lanes = [Lane(Mode.ORDINARY, 0)] if 0 in arguments.depths else []
     for mode in modes:
         lanes += [Lane(mode, depth) for depth in ((0,) if mode is Mode.AUTO else arguments.depths)]

@@ -12,11 +12,11 @@ from engine.options import MAX_DEPTH, Mode
 class Controls:
     """Depth, mode and pace of the engine, and the verbs cancel, pause, resume and step."""
 
-    def __init__(self, has_mtp: bool) -> None:
+    def __init__(self, has_mtp: bool, has_draft_model: bool = False) -> None:
         self._changed = threading.Condition()
-        self._has_mtp = has_mtp
+        self._has_mtp, self._has_draft_model = has_mtp, has_draft_model
         self._depth = 1
-        self._mode = Mode.MTP if has_mtp else Mode.NGRAM
+        self._mode = Mode.default(has_mtp=has_mtp, has_draft_model=has_draft_model)
         self._pace = 0.0
         self._paused = False
         self._steps = 0
@@ -43,8 +43,9 @@ class Controls:
         if value not in set(Mode):
             raise UsageError(f"mode must be one of {', '.join(Mode)}, not {value!r}.")
         mode = Mode(value)
-        if mode.needs_mtp and not self._has_mtp:
-            raise CheckpointError("This checkpoint has no MTP layer: use mode ngram or ordinary.")
+        objection = mode.objection(has_mtp=self._has_mtp, has_draft_model=self._has_draft_model)
+        if objection is not None:
+            raise (CheckpointError if mode.needs_mtp else UsageError)(objection)
         self._mode = mode
 
     @property

@@ -19,6 +19,7 @@ from engine.decoding.sequence import SequenceState
 from engine.errors import DraftscopeError
 from engine.events import Finished, FinishReason, Prefilled, Verified
 from engine.lanes import LaneEvent, LanesFinished, LanesPlanned, LanesPrepared
+from engine.options import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -36,8 +37,8 @@ _Ended: TypeAlias = FinishReason | None
 class LaneControls(Controls):
     """Depth and mode of one lane, deaf to changes, to pace and to pause; a cancel is everybody's."""
 
-    def __init__(self, shared: Controls, lane: Lane, has_mtp: bool) -> None:
-        super().__init__(has_mtp)
+    def __init__(self, shared: Controls, lane: Lane, has_mtp: bool, has_draft_model: bool) -> None:
+        super().__init__(has_mtp, has_draft_model)
         self._shared = shared
         self.mode, self.depth = lane.mode, lane.depth
 
@@ -53,7 +54,8 @@ class Comparison:
 
     decoder: Decoder
     """The engine's own."""
-    home: Home
+    homes: tuple[Home, ...]
+    """Of its model, and of the second one that drafts, if there is one."""
     tokenizer: Tokenizer | None
     prompt: tuple[int, ...]
     lanes: tuple[Lane, ...]
@@ -88,12 +90,15 @@ class Comparison:
         return self.decoder.mtp is not None
 
     def _planned(self) -> LanesPlanned:
-        plan, config = self.home.plan, self.decoder.model.config
-        forks = len(self.lanes) * SequenceState.bytes_for(config, self._context, self._has_mtp)
+        plans, second = [home.plan for home in self.homes], self.decoder.second
+        forks = len(self.lanes) * SequenceState.bytes_for(
+            self.decoder.model.config, self._context, self._has_mtp, second.config if second else None
+        )
+        spent = sum(plan.planned_bytes for plan in plans) + forks
         interleaved = False
-        if not plan.holds_everything:
+        if not all(plan.holds_everything for plan in plans):
             why = "Weights are read from disk, so each lane runs alone, from the same weights in memory."
-        elif plan.planned_bytes + forks > plan.budget_bytes:
+        elif spent > sum(plan.budget_bytes for plan in plans):
             why = "The RAM budget has no room for every lane's caches, so each lane runs alone."
         else:
             why = "Everything is in RAM, so lanes take turns round by round."
@@ -108,13 +113,23 @@ class Comparison:
             if isinstance(event, Prefilled):
                 seconds = event.seconds
                 break  # every lane picks its own first token
-        drafter = decoder.mtp_drafter(Sampler.of(self.options), self.options.accept, frozenset())
-        if drafter is not None and any(lane.mode.needs_mtp for lane in self.lanes):
-            catchup_seconds = drafter.catch_up(decoder.state)
+        how = Sampler.of(self.options), self.options.accept, frozenset[int]()
+        modes = {lane.mode for lane in self.lanes}
+        mtp, second = decoder.mtp_drafter(*how), decoder.second_drafter(*how)
+        if mtp is not None and any(mode.needs_mtp for mode in modes):
+            catchup_seconds += mtp.catch_up(decoder.state)
+        if second is not None and Mode.MODEL in modes:
+            catchup_seconds += second.catch_up(decoder.state)
         yield LanesPrepared(seconds, catchup_seconds)
 
     def _interleaved(self) -> Generator[LanesNews, None, _Ended]:
-        states = [SequenceState(self.decoder.model.config, self._context, self._has_mtp) for _ in self.lanes]
+        decoder, second = self.decoder, self.decoder.second
+        states = [
+            SequenceState(
+                decoder.model.config, self._context, self._has_mtp, second.config if second else None
+            )
+            for _ in self.lanes
+        ]
         for state in states:
             state.take(self.decoder.state)
         for repeat in range(self.repeats):
@@ -135,12 +150,14 @@ class Comparison:
         return None
 
     def _isolated(self) -> Generator[LanesNews, None, _Ended]:
-        self._wait(self.home.settle())
-        record = self.home.recorded()
+        for home in self.homes:
+            self._wait(home.settle())
+        records = [home.recorded() for home in self.homes]
         for repeat in range(self.repeats):
             numbers = range(len(self.lanes))
             for number in reversed(numbers) if repeat % 2 else numbers:
-                self._wait(self.home.restore(record))
+                for home, record in zip(self.homes, records, strict=True):
+                    self._wait(home.restore(record))
                 decode = self._decode(self.lanes[number], self.decoder.state)
                 finished = None
                 while finished is None:
@@ -165,7 +182,8 @@ class Comparison:
         raise RuntimeError(message)
 
     def _decode(self, lane: Lane, state: SequenceState) -> Iterator[Event]:
-        controls = LaneControls(self.decoder.controls, lane, self._has_mtp)
+        has_draft_model = self.decoder.second is not None
+        controls = LaneControls(self.decoder.controls, lane, self._has_mtp, has_draft_model)
         options = lane.options(self.options).changed({"detail": True})  # the experts of every pass
         detokenizer = self.tokenizer.detokenizer() if self.tokenizer else None
         decoder = replace(self.decoder, state=state, controls=controls)

@@ -16,6 +16,7 @@ from engine.decoding.depth_controller import DepthController
 from engine.decoding.drafters import Drafts, MtpDrafter, NgramDrafter
 from engine.decoding.report import Reporter, RouteRecord
 from engine.decoding.sampling import Sampler
+from engine.decoding.second_model import SecondModelDrafter
 from engine.errors import DraftscopeError
 from engine.events import Drafted, Finished, FinishReason, Prefilled, Prefilling, Verified, Waiting
 from engine.options import Acceptance, Mode
@@ -62,6 +63,8 @@ class Decoder:
     """Whose reads a round's figures are about."""
     depths: DepthController = field(default_factory=DepthController)
     """Learns from every round, and chooses in mode auto."""
+    second: Transformer | None = None
+    """A second model that drafts in mode model."""
 
     def run(self, ids: Sequence[int], routes: RouteRecord | None = None) -> Iterator[int]:
         """Run tokens behind the main rows; yields layers done. Raises Cancelled between layers.
@@ -88,6 +91,14 @@ class Decoder:
         """The MTP layer as a drafter; None where there is none."""
         return None if self.mtp is None else MtpDrafter(self.mtp, sampler, accept, stop_ids, self.check)
 
+    def second_drafter(
+        self, sampler: Sampler, accept: Acceptance, stop_ids: frozenset[int]
+    ) -> SecondModelDrafter | None:
+        """The second model as a drafter; None where there is none."""
+        if self.second is None:
+            return None
+        return SecondModelDrafter(self.second, sampler, accept, stop_ids, self.check)
+
     def check(self) -> None:
         """Raise Cancelled if the reply is to end."""
         if self.controls.cancelled:
@@ -110,8 +121,12 @@ class Reply:
         self._away = 0.0
         """Seconds of the round that whoever takes the events spent on one."""
         self._reason: FinishReason | None = None
-        self._ngram = NgramDrafter(self._stop_ids)
         self._mtp = decoder.mtp_drafter(self._sampler, options.accept, self._stop_ids)
+        self._drafters: dict[Mode, Drafter | None] = {
+            Mode.MTP: self._mtp,
+            Mode.NGRAM: NgramDrafter(self._stop_ids),
+            Mode.MODEL: decoder.second_drafter(self._sampler, options.accept, self._stop_ids),
+        }
 
     def events(self, prompt: Sequence[int]) -> Iterator[Event]:
         """Decode the reply to a prompt that fits into the context."""
@@ -222,7 +237,7 @@ class Reply:
         if mode is Mode.AUTO and self._mtp is not None:
             drafts, reason = self._mtp_at_best(self._mtp, room)
             return mode, drafts, reason
-        drafter: Drafter | None = {Mode.MTP: self._mtp, Mode.NGRAM: self._ngram}.get(mode)
+        drafter = self._drafters.get(mode)
         if drafter is None or depth == 0:
             return mode, _NOTHING, None
         return mode, drafter.draft(state, depth), None

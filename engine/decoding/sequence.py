@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 class SequenceState:
     """Tokens, caches and how much of them is valid. Allocates for `context` tokens at once."""
 
-    def __init__(self, config: ModelConfig, context: int, has_mtp: bool) -> None:
+    def __init__(
+        self, config: ModelConfig, context: int, has_mtp: bool, second: ModelConfig | None = None
+    ) -> None:
+        """`second` is the config of a second model that drafts, if there is one."""
         width = config.kv_lora_rank + config.qk_rope_head_dim
         self.context = context
         self.tokens: list[int] = []
@@ -35,13 +38,16 @@ class SequenceState:
         self.mtp_rows = 0
         self.fresh_rows = 0
         """Main rows before the last pass: MTP rows missing from before it are a catch-up."""
+        self.second = None if second is None else SequenceState(second, context, has_mtp=False)
+        """What a second model holds of the text, and of its own drafts."""
 
     @staticmethod
-    def bytes_for(config: ModelConfig, context: int, has_mtp: bool) -> int:
+    def bytes_for(config: ModelConfig, context: int, has_mtp: bool, second: ModelConfig | None = None) -> int:
         """What the caches and states of a context occupy."""
         width = config.kv_lora_rank + config.qk_rope_head_dim
         layers = config.num_hidden_layers + has_mtp
-        return 4 * context * (layers * width + config.hidden_size)
+        own = 4 * context * (layers * width + config.hidden_size)
+        return own + (0 if second is None else SequenceState.bytes_for(second, context, has_mtp=False))
 
     def take(self, other: SequenceState) -> None:
         """Copy the text of another state of the same model, and all of its rows that count."""
@@ -52,6 +58,8 @@ class SequenceState:
         self.hidden[: self.main_rows] = other.hidden[: self.main_rows]
         if self.mtp_cache is not None and other.mtp_cache is not None:
             self.mtp_cache[: self.mtp_rows] = other.mtp_cache[: self.mtp_rows]
+        if self.second is not None and other.second is not None:
+            self.second.take(other.second)
 
     def begin(self, prompt: Sequence[int]) -> int:
         """Make the prompt the text, keep what the caches share with it, and return how many tokens that is.

@@ -85,8 +85,12 @@ class Home:
         context: int,
         settings: Settings,
         progress: Progress | None,
+        beside: Home | None = None,
     ) -> None:
-        """Takes the checkpoint over: it is closed with this. Raises MemoryBudgetError."""
+        """Takes the checkpoint over: it is closed with this. Raises MemoryBudgetError.
+
+        `beside` is another home on the same drive: an emulated drive's speed is then that of both together.
+        """
         self._checkpoint = checkpoint
         self.weights_bytes = checkpoint.bytes
         """Of the checkpoint's tensors on disk."""
@@ -100,8 +104,12 @@ class Home:
             )
         self.disk_limit = settings.disk_limit
         self.choice = self._choose(settings)
-        throttle = None if settings.disk_limit is None else Throttle(settings.disk_limit)
-        self._reader = Reader(checkpoint.source, self.choice.threads, self.choice.direct, throttle)
+        self._throttle: Throttle | None = None
+        if beside is not None:
+            self._throttle = beside._throttle
+        elif settings.disk_limit is not None:
+            self._throttle = Throttle(settings.disk_limit)
+        self._reader = Reader(checkpoint.source, self.choice.threads, self.choice.direct, self._throttle)
         self._counter = TrafficCounter(self._reader)
         self._hot_set = HotSet.of(checkpoint)
         hot = self._hot_set.load()

@@ -30,12 +30,26 @@ class Traffic:
     def __sub__(self, earlier: Traffic) -> Traffic:
         return Traffic(*(getattr(self, each.name) - getattr(earlier, each.name) for each in fields(Traffic)))
 
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(Traffic)))
+
 
 class TrafficSource(Protocol):
     """Whoever moves weights."""
 
     def traffic(self) -> Traffic:
         """The sums so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedTraffic:
+    """Several that move weights for one reply."""
+
+    sources: tuple[TrafficSource, ...]
+
+    def traffic(self) -> Traffic:
+        """The sums of all."""
+        return sum((source.traffic() for source in self.sources), Traffic())
 
 
 class NoTraffic:

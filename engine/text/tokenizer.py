@@ -73,6 +73,11 @@ class Tokenizer:
         """Tokens known, the added ones included; the model's vocabulary is often padded beyond."""
         return self._inner.get_vocab_size(with_added_tokens=True)
 
+    def vocabulary(self) -> dict[str, int]:
+        """Return every token's text, as tokenizer.json writes it, with its id."""
+        found: dict[str, int] = self._inner.get_vocab(with_added_tokens=True)
+        return found
+
     @property
     def bos_id(self) -> int | None:
         return self._named_id("bos_token")

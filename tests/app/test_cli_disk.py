@@ -250,3 +250,11 @@ def test_logits_are_the_same_at_the_least_budget(checkpoint: Path, least: int, t
     assert cli.main([*logits, str(tmp_path / "least"), "--ram", f"{least}B"]) == 0
     with np.load(tmp_path / "all") as all_, np.load(tmp_path / "least") as some:
         assert np.array_equal(all_["logits"], some["logits"])
+
+
+def test_a_draft_model_goes_to_the_engine_and_drafts(capsys: pytest.CaptureFixture[str]) -> None:
+    run = ["run", "-m", "tell-settings", "--ids", "5", "--max-tokens", "1", "--json"]
+    assert draftscope(*run, "--draft-model", "small") == 0
+    captured = capsys.readouterr()
+    assert "draft_model='small'" in captured.err
+    assert '"mode": "model"' in captured.out.splitlines()[0]

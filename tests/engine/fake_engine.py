@@ -56,7 +56,8 @@ class FakeEngine:
             self.chat_template = None
         self.generation = GenerationDefaults()
         self.has_mtp = folder.name != "no-mtp"
-        self.controls = Controls(self.has_mtp)
+        self.has_draft_model = settings.draft_model is not None
+        self.controls = Controls(self.has_mtp, self.has_draft_model)
         self.warnings = (f"OMP_WAIT_POLICY is {os.environ.get('OMP_WAIT_POLICY')}",)
         if folder.name == "tell-settings":
             self.warnings = (str(settings),)

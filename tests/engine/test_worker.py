@@ -189,6 +189,7 @@ def test_settings_of_memory_and_drive_reach_the_engine(client: Client) -> None:
         "disk_limit": "200MB/s",
         "readers": 4,
         "direct": False,
+        "draft_model": "small",
     }
     assert client.load("tell-settings", **given)["warnings"] == [str(LoadSettings(**given))]  # type: ignore[arg-type]
     assert client.load("tell-settings")["warnings"] == [str(LoadSettings())]

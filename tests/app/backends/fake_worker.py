@@ -62,7 +62,13 @@ class FakeWorker:
         if path == "dies-loading":
             print("Traceback\n\x1b[31mOSError: no space.", file=sys.stderr, flush=True)
             os._exit(3)
-        loaded: Line = {"event": "loaded", "model": path, "context": 64, "mtp": path != "no-mtp"}
+        loaded: Line = {
+            "event": "loaded",
+            "model": path,
+            "context": 64,
+            "mtp": path != "no-mtp",
+            "draft_model": False,
+        }
         told = {"warnings": [json.dumps(self.settings)], "options": OPTIONS, "weights_bytes": 671}
         say({**loaded, **told})
         say({"event": "memory", "used_bytes": 5, "budget_bytes": 9})

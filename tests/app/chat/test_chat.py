@@ -196,6 +196,23 @@ def test_a_mode_that_the_checkpoint_lacks_is_refused() -> None:
     assert chat.tuning.options.mode is not Mode.MTP
 
 
+def test_a_second_model_drafts_only_where_one_was_loaded() -> None:
+    backend = FakeBackend()
+    chat = Chat(backend)
+    assert not chat.tuning.change({"mode": "model"})
+    assert "--draft-model" in chat.pump().notices[0]
+    options = LOADED.options.changed({"mode": "model"})
+    backend.news.append(type(LOADED)("both", 100, has_mtp=True, options=options, has_draft_model=True))
+    chat.pump()
+    seen = {chat.tuning.options.mode}
+    for _ in range(4):
+        chat.tuning.cycle_mode()
+        seen.add(chat.tuning.options.mode)
+    assert seen == set(Mode)
+    chat.tuning.cycle_mode()
+    assert chat.tuning.options.mode is Mode.MODEL
+
+
 def test_rounds_of_a_resumed_chat_are_counted_once_and_before_new_ones(
     chat: Chat, backend: FakeBackend
 ) -> None:

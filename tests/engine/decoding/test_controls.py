@@ -32,7 +32,7 @@ def test_depth_is_checked(value: object) -> None:
     assert controls.depth == 1
 
 
-@pytest.mark.parametrize("value", ["model", "MTP", "", None, 3])
+@pytest.mark.parametrize("value", ["models", "MTP", "", None, 3])
 def test_mode_is_checked(value: object) -> None:
     controls = Controls(has_mtp=True)
     with pytest.raises(UsageError, match="mode must be one of ordinary, mtp, ngram"):
@@ -49,7 +49,7 @@ def test_pace_is_checked(value: object) -> None:
 
 
 def test_values_are_kept() -> None:
-    controls = Controls(has_mtp=True)
+    controls = Controls(has_mtp=True, has_draft_model=True)
     for depth in range(9):
         controls.depth = depth
         assert controls.depth == depth

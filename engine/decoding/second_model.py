@@ -1,0 +1,97 @@
+"""The classic way to draft: a second, smaller checkpoint of the same tokenizer guesses, the first verifies.
+
+The second model has a cache of its own, in which its drafts stay: where they were right, they are the text,
+and nothing is run twice. What it has not seen of the text yet, the prompt above all, is a catch-up, as the
+MTP layer's is.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.decoding.acceptance import Draft
+from engine.decoding.drafters import Drafts
+from engine.decoding.noise import Stream
+from engine.options import MAX_DEPTH, Acceptance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from engine.decoding.sampling import Sampler
+    from engine.decoding.sequence import SequenceState
+    from engine.model.transformer import Transformer
+
+
+@dataclass(frozen=True, slots=True)
+class SecondModelDrafter:
+    """Drafts one token a pass of the second model, whose caches are `state.second`."""
+
+    model: Transformer
+    sampler: Sampler
+    accept: Acceptance
+    stop_ids: frozenset[int]
+    before_layer: Callable[[], None]
+    """Called before each layer, and while one waits; what it raises ends the drafting."""
+
+    def draft(self, state: SequenceState, depth: int) -> Drafts:
+        """At most `depth` tokens after `state.tokens`; a draft that ends the text is the last."""
+        catchup_seconds = self.catch_up(state)
+        second = _second_of(state)
+        stream = Stream.DRAFT if self.accept is Acceptance.REJECTION else Stream.PICK
+        drafts: list[Draft] = []
+        fresh = state.tokens[second.main_rows :]
+        while True:
+            self._run(second, fresh)
+            # The head is run for the last row alone.
+            last = second.hidden[second.main_rows - 1 : second.main_rows]
+            logits = self.model.logits(last, self.before_layer)[0].numpy()
+            token = self.sampler.pick(logits, len(second.tokens), stream)
+            drafts.append(Draft(token, logits))
+            if len(drafts) == depth or token in self.stop_ids:
+                return Drafts(tuple(drafts), catchup_seconds)
+            fresh = [token]
+
+    def catch_up(self, state: SequenceState) -> float:
+        """Run what the second model lacks of the text before the main model's last pass; returns seconds."""
+        second = _second_of(state)
+        second.main_rows = _common(second.tokens[: second.main_rows], state.tokens[:-1])
+        second.tokens = state.tokens[: second.main_rows]
+        end = min(state.fresh_rows, len(state.tokens) - 1)
+        if second.main_rows >= end:
+            return 0.0
+        began = time.perf_counter()
+        self._run(second, state.tokens[second.main_rows : end])
+        return time.perf_counter() - began
+
+    def _run(self, second: SequenceState, ids: Sequence[int]) -> None:
+        """Run tokens behind the second model's rows, which then count."""
+        begin = second.main_rows
+        self.before_layer()
+        hidden = second.hidden[begin : begin + len(ids)]
+        for _layer in self.model.forward(ids, begin, second.caches, hidden):
+            self.before_layer()
+        second.tokens += ids
+        second.main_rows += len(ids)
+
+
+def _common(mine: Sequence[int], text: Sequence[int]) -> int:
+    """How many tokens both begin with.
+
+    What differs is nearly always among the last drafts, so everything before those is compared at once.
+    """
+    most = min(len(mine), len(text))
+    same = max(most - MAX_DEPTH, 0)
+    if mine[:same] != text[:same]:
+        same = 0
+    while same < most and mine[same] == text[same]:
+        same += 1
+    return same
+
+
+def _second_of(state: SequenceState) -> SequenceState:
+    if state.second is None:
+        message = "the sequence was made without a second model's caches"
+        raise ValueError(message)
+    return state.second
