@@ -21,6 +21,7 @@ from engine.decoding.lanes import Comparison
 from engine.decoding.reply import Decoder, Reply
 from engine.decoding.sampling import Sampler
 from engine.decoding.sequence import SequenceState
+from engine.decoding.tally import ExpertTally
 from engine.errors import CheckpointError, UsageError
 from engine.offload.traffic import SharedTraffic
 from engine.options import MAX_DEPTH, Acceptance
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from engine.config import ModelConfig
     from engine.decoding.kept_cache import KeptCache
     from engine.events import Event
+    from engine.experts import ExpertUse
     from engine.lanes import Lane, LanesNews
     from engine.model.mtp import MtpModule
     from engine.model.transformer import Transformer
@@ -86,6 +88,7 @@ class Engine:
             self.controls,
             generation.eos_ids,
             SharedTraffic(self._homes),
+            ExpertTally(config),
             second=second.model if second else None,
         )
 
@@ -183,6 +186,14 @@ class Engine:
             self._decoder, self._homes, self.tokenizer, tuple(ids), tuple(lanes), options, repeats
         )
         return comparison.news()
+
+    def expert_use(self) -> ExpertUse:
+        """Which experts of the main model were used since it was loaded, and which are in RAM now.
+
+        May be called from any thread, while a reply is decoded as well.
+        """
+        resident = self.home.resident_experts() if self.home.experts_move else None
+        return self._decoder.tally.report(resident)
 
     def keep_cache(self, path: str | Path) -> KeptCache:
         """Write the last text and its caches to a file, for `recall_cache`; see `engine.decoding.kept_cache`.

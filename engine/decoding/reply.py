@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from engine.decoding.controls import Controls
     from engine.decoding.drafters import Drafter
     from engine.decoding.sequence import SequenceState
+    from engine.decoding.tally import ExpertTally
     from engine.events import Event
     from engine.model.mtp import MtpModule
     from engine.model.transformer import Transformer
@@ -61,6 +62,8 @@ class Decoder:
     eos_ids: tuple[int, ...]
     weights: TrafficSource
     """Whose reads a round's figures are about."""
+    tally: ExpertTally
+    """Counts the main model's experts."""
     depths: DepthController = field(default_factory=DepthController)
     """Learns from every round, and chooses in mode auto."""
     second: Transformer | None = None
@@ -75,7 +78,8 @@ class Decoder:
         state = self.state
         hidden = state.hidden[state.main_rows : state.main_rows + len(ids)]
         self.check()
-        for done in self.model.forward(ids, state.main_rows, state.caches, hidden, routes):
+        watched = self.tally.watch(len(ids), routes)
+        for done in self.model.forward(ids, state.main_rows, state.caches, hidden, watched):
             yield done
             if done < len(self.model.layers):
                 self.check()

@@ -141,6 +141,11 @@ class Home:
         """What moving weights has cost since they were loaded."""
         return self._counter.traffic()
 
+    @property
+    def experts_move(self) -> bool:
+        """Whether experts come and go."""
+        return self.weights.store is not None
+
     def resident_experts(self) -> tuple[tuple[int, int], ...]:
         """Layer and number of the experts that are in memory now; all of them where none ever leaves."""
         if self.weights.store is not None:

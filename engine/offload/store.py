@@ -85,8 +85,9 @@ class ExpertStore:
         return StoredExperts(self, layer)
 
     def resident(self) -> tuple[Key, ...]:
-        """The experts that are in memory now."""
-        return tuple(key for key, slot in self._where.items() if slot.read is not None and slot.read.complete)
+        """The experts that are in memory now. May be asked from any thread."""
+        held = list(self._where.items())  # in one step, since the model's thread may change it meanwhile
+        return tuple(key for key, slot in held if slot.read is not None and slot.read.complete)
 
     def findings(self) -> dict[Key, float]:
         """The share of passes that use an expert, of all that were ever used: for the next run."""

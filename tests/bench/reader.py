@@ -69,6 +69,16 @@ class Recorder:
             self.ranges.append(Range(str(file), offset, size))
 
 
+def first_of(spans: list[Range], most_bytes: int) -> list[Range]:
+    """Return the first spans, as many as amount to so much, and one at least."""
+    total = 0
+    for count, span in enumerate(spans):
+        total += span.bytes
+        if total >= most_bytes:
+            return spans[: count + 1]
+    return spans
+
+
 def read(spans: list[Range], readers: int, direct: bool, held_bytes: int = 0) -> Speed:
     """Read all spans once, with so many threads. Raises OSError where the file system has no O_DIRECT."""
     ballast = mmap.mmap(-1, held_bytes) if held_bytes else None

@@ -29,6 +29,7 @@ from engine.events import (
     Verified,
     Waiting,
 )
+from engine.experts import ExpertUse, UnionRow
 from engine.options import Mode
 from engine.text.generation import GenerationDefaults
 from engine.text.template import ChatTemplate
@@ -70,6 +71,9 @@ class FakeEngine:
 
     def logits(self, token_ids: Sequence[int]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
         return np.arange(len(token_ids) * 8, dtype=np.float32).reshape(-1, 8)
+
+    def expert_use(self) -> ExpertUse:
+        return ExpertUse((1, 2), 4, 2, ((1, 0, 2, 0), (0, 3, 0, 0)), (UnionRow(1, 3, 2.0),), ((0, 2), ()))
 
     def keep_cache(self, path: Path) -> KeptCache:
         if not self.text_tokens:
