@@ -153,6 +153,7 @@ RULES: dict[str, Callable[[str, object], object]] = {
     "threads": _count,
     "disk_limit": _speed,
     "readers": _count,
+    "draft_model": _name,
     **dict.fromkeys(("direct", "keep_cache", "markdown", "first_run_help"), _flag),
     "show_panel": _member_of(ShowPanel),
     "animations": _member_of(Animations),

@@ -50,7 +50,7 @@ class Settings:
     depth: int | None = None
     """Tokens drafted a round, 0 to 8; None is the checkpoint's default."""
     mode: Mode | None = None
-    """Who drafts: mtp, ngram or ordinary; None is the checkpoint's default."""
+    """Who drafts: mtp, auto, ngram, model or ordinary; None is the checkpoint's default."""
     accept: Acceptance | None = None
     """How drafts are judged when sampling: coupled or rejection; None is the checkpoint's default."""
     temperature: float | None = None
@@ -79,6 +79,8 @@ class Settings:
     """Threads that read from disk; None is measured."""
     direct: bool | None = None
     """Read past the page cache; None is measured."""
+    draft_model: str | None = None
+    """The folder of a second checkpoint of the same tokenizer, which drafts in mode model."""
     keep_cache: bool = False
     """Keep a chat's cache on disk when it is left, so that resuming need not read its prompt again."""
     markdown: bool = False

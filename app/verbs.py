@@ -36,7 +36,7 @@ class Verb:
 
 VERBS = (
     Verb("depth", "Draft so many tokens a round", "0-8", True),
-    Verb("mode", "Choose who drafts", "[mtp | ngram | ordinary]"),
+    Verb("mode", "Choose who drafts", "[mtp | auto | ngram | model | ordinary]"),
     Verb("pace", "Hold the engine to a number of rounds a second", "[ROUNDS | off]"),
     Verb("pause", "Pause before the next round, or go on"),
     Verb("step", "Do one round while paused"),
