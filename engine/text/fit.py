@@ -1,7 +1,9 @@
 """Making a chat fit the context: its oldest turns are left out, whole.
 
-A turn is a user message with all that answers it. System messages stay, and so does the last turn. Light: no
-tokenizer in here, whoever asks says how long a prompt would be.
+A turn is a user message with all that answers it. System messages stay, and so does the last turn. They go by
+quarters of the room, not one by one: a prompt whose beginning changes is read from its start, so a full chat
+would be read anew at every turn, and is so at every few now. What is left out follows from the chat alone.
+Light: no tokenizer in here, whoever asks says how long a prompt would be.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _MOST_RESERVED = 256
+_STEPS = 4
+"""Of the room, in which oldest turns go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ def prompt_room(context: int) -> int:
 
 
 def fit(roles: Sequence[str], room: int, length: Callable[[tuple[int, ...]], int]) -> Fit:
-    """Leave out as few turns as will do; where none will, all but the last.
+    """Leave out what is too much, rounded up to quarters of the room; where that is all, all but the last.
 
     `length` is the tokens of a prompt made from the messages of these indices; it is asked a few times only,
     since the fewer turns there are, the shorter the prompt.
@@ -43,10 +47,13 @@ def fit(roles: Sequence[str], room: int, length: Callable[[tuple[int, ...]], int
         return tuple(index for index in range(len(roles)) if index not in gone)
 
     everything = kept(0)
-    if length(everything) <= room or len(turns) < 2:
+    whole = length(everything)
+    if whole <= room or len(turns) < 2:
         return Fit(everything, 0)
+    step = max(1, room // _STEPS)
+    most = whole - -(-(whole - room) // step) * step
     # The last turn is never asked about: nothing could be done for it.
-    dropped = 1 + bisect_left(range(1, len(turns) - 1), True, key=lambda count: length(kept(count)) <= room)
+    dropped = 1 + bisect_left(range(1, len(turns) - 1), True, key=lambda count: length(kept(count)) <= most)
     return Fit(kept(dropped), dropped)
 
 
