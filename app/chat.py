@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from app.backends.base import (
     CacheKept,
     CacheRecalled,
+    ExpertsSeen,
     LaneEvent,
     Loaded,
     Loading,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from app.backends.base import Backend, News
     from engine.events import Event
+    from engine.experts import ExpertUse
     from engine.options import Mode
 
 MEASURED_TOKENS = 64
@@ -117,6 +119,8 @@ class Chat:
         self.loading: Loading | None = None
         self.loaded: Loaded | None = None
         self.memory: Memory | None = None
+        self.experts: ExpertUse | None = None
+        """As they were when they were last asked for."""
         self.tuning = Tuning(backend, options or {}, pace, self._notice, self._ask, self._touched)
         self.cache = ChatCache(backend)
         self._reply_was_left = False
@@ -249,6 +253,11 @@ class Chat:
             self.record.system(text)
         self._notice("The system prompt holds from the next reply on." if text else "No system prompt.")
 
+    def ask_experts(self) -> None:
+        """Ask the engine which experts it has used and holds, if there is one that can tell."""
+        if self.backend.is_live and self.status not in (Status.LOADING, Status.LOST):
+            self.backend.experts()
+
     def measure(self) -> None:
         """Decode the last reply's beginning again at each depth."""
         last = self.conversation.last
@@ -310,6 +319,8 @@ class Chat:
                 self.figures.observe_lane(news.depth, news.event)
             case Measured():
                 self._ready()
+            case ExpertsSeen():
+                self.experts = news.use
             case CacheKept():
                 self.cache.ended()
             case CacheRecalled():

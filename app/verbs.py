@@ -65,6 +65,7 @@ VERBS = (
     Verb("panel", "Show or hide the figures"),
     Verb("theme", "Choose the colours", "[NAME]"),
     Verb("inspect", "Look at one token"),
+    Verb("experts", "Which experts were used, and which are in RAM"),
     Verb("restart", "Start the engine again after it was lost"),
     Verb("help", "What the keys and colours mean"),
     Verb("quit", "Leave"),

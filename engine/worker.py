@@ -8,6 +8,7 @@
                                                          other options from the next reply
     {"command":"keep_cache","path":"…"}                  {"event":"kept","bytes":…,"tokens":…}
     {"command":"recall_cache","path":"…"}                {"event":"recalled","tokens":…}
+    {"command":"experts"}                                {"event":"experts",…}, at once, also in mid-reply
     {"command":"cancel"}, "pause" ("on":false goes on), "step", "quit"
 
 After loaded, and about once a second while it decodes, it says what its RAM budget is spent on:
@@ -122,6 +123,8 @@ class Worker:
                     (controls.resume if command.flag("on") is False else controls.pause)()
                 case "step":
                     self._session.engine.controls.step()
+                case "experts":
+                    self._lines.send({"event": "experts", **self._session.engine.expert_use().to_json()})
         except Exception as error:
             self._error(name, error)
         return name != "quit"

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "measure": ("messages", "prompt", "ids", "options", "fit", "depths", "max_tokens"),
     "keep_cache": ("path",),
     "recall_cache": ("path",),
+    "experts": (),
     "set": (),  # any option, and pace
     "cancel": (),
     "pause": ("on",),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from engine.experts import ExpertUse
     from engine.options import GenerateOptions
 
 
@@ -105,6 +106,13 @@ class CacheRecalled:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpertsSeen:
+    """Which experts the engine has used, and which it holds, at the moment it was asked."""
+
+    use: ExpertUse
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A command could not be carried out; nothing else has changed."""
 
@@ -139,6 +147,7 @@ News: TypeAlias = (
     | Measured
     | CacheKept
     | CacheRecalled
+    | ExpertsSeen
     | Refused
     | Lost
 )
@@ -180,6 +189,9 @@ class Backend(Protocol):
 
     def recall_cache(self, path: Path) -> None:
         """Use what was kept for the replies to come: CacheRecalled or a harmless Refused follows."""
+
+    def experts(self) -> None:
+        """Ask which experts were used: ExpertsSeen follows soon, in mid-reply as well, or Refused."""
 
     def restart(self) -> None:
         """Bring the engine back after Lost; Loading and Loaded follow."""

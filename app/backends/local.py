@@ -146,6 +146,10 @@ class LocalBackend:
         """Use what was kept for the replies to come."""
         self._tell({"command": "recall_cache", "path": str(path)})
 
+    def experts(self) -> None:
+        """Ask which experts were used."""
+        self._tell({"command": "experts"})
+
     def restart(self) -> None:
         """Bring an engine in place of the one there was, with all that was set since the first."""
         with self._lock:

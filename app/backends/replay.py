@@ -119,6 +119,9 @@ class ReplayBackend:
         """Refuse: there is nothing to measure."""
         self._news.append(Refused("measure", _ONLY_PLAYS))
 
+    def experts(self) -> None:
+        """Do nothing: a recording has no experts in memory."""
+
     def keep_cache(self, path: Path) -> None:
         """Do nothing: a recording has no cache."""
 

@@ -13,10 +13,22 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from app.backends.base import CacheKept, LaneEvent, Loaded, Loading, Lost, Measured, Memory, Refused, Trimmed
+from app.backends.base import (
+    CacheKept,
+    ExpertsSeen,
+    LaneEvent,
+    Loaded,
+    Loading,
+    Lost,
+    Measured,
+    Memory,
+    Refused,
+    Trimmed,
+)
 from app.backends.scripted_reply import ScriptedReply
 from engine.errors import UsageError
 from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling
+from engine.experts import ExpertUse, UnionRow
 from engine.options import GenerateOptions, Mode
 from engine.text.fit import fit, prompt_room
 
@@ -176,6 +188,13 @@ class ScriptedBackend:
             self._jobs.append(_Job(tuple(messages), {"max_tokens": max_tokens}, deque(depths)))
         else:
             self._news += (Refused("measure", _NOT_RUNNING), Measured(complete=False))
+
+    def experts(self) -> None:
+        """Tell of two layers of eight experts that the script pretends to have."""
+        use = ExpertUse(
+            (1, 2), 8, 2, (tuple(range(8)), (5, 0) * 4), (UnionRow(1, 28, 2.0),), ((5, 6, 7), (0, 2))
+        )
+        self._news.append(ExpertsSeen(use))
 
     def keep_cache(self, path: Path) -> None:
         """Say so at once, without a file: a script has no cache."""

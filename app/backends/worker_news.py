@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from app.backends.base import (
     CacheKept,
     CacheRecalled,
+    ExpertsSeen,
     LaneEvent,
     Loaded,
     Loading,
@@ -19,6 +20,7 @@ from app.backends.base import (
 )
 from engine.errors import UsageError
 from engine.event_json import from_json
+from engine.experts import ExpertUse
 from engine.options import GenerateOptions
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class Hello:
 
 WorkerNews: TypeAlias = (
     "Event | Hello | Loading | Loaded | Memory | Trimmed | LaneEvent | Measured | CacheKept | CacheRecalled"
-    " | Refused"
+    " | ExpertsSeen | Refused"
 )
 
 
@@ -67,6 +69,8 @@ def read_line(data: bytes) -> WorkerNews:
             return CacheKept(_whole(line, "bytes"))
         case "recalled":
             return CacheRecalled(_whole(line, "tokens"))
+        case "experts":
+            return ExpertsSeen(ExpertUse.from_json(line))
         case "error":
             command = line.get("command")
             return Refused(command if isinstance(command, str) else None, _text(line, "message"))

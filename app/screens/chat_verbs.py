@@ -216,6 +216,13 @@ class ChatVerbs(_Base):
         self.transcript.cursor = place
         self.app.push_screen(InspectScreen(self.chat.conversation, place, self._look_at))
 
+    def verb_experts(self, _argument: str) -> None:
+        from app.screens.experts import ExpertsScreen
+
+        if not self.chat.backend.is_live:
+            raise UsageError("A recording has no experts: they are those of a loaded checkpoint.")
+        self.app.push_screen(ExpertsScreen(self.chat))
+
     def verb_restart(self, _argument: str) -> None:
         self.chat.restart()
 

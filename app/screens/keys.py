@@ -59,6 +59,7 @@ IN_TRANSCRIPT: list[BindingType] = [
     _verb("r", "regenerate", "write anew", "transcript.regenerate"),
     _verb("e", "edit", "edit the prompt", "transcript.edit"),
     _verb("y", "copy", "copy the reply", "transcript.copy"),
+    _verb("x", "experts", "experts", "transcript.experts"),
     _verb("d", "detail", "detail", "transcript.detail"),
     Binding("i,slash", "screen.prompt", "to the prompt", id="transcript.prompt", show=False),
 ]

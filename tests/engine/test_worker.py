@@ -17,6 +17,7 @@ import pytest
 
 from engine.event_json import from_json
 from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling, Verified, Waiting
+from engine.experts import ExpertUse
 from engine.options import Acceptance, Mode
 from engine.surface import LoadSettings
 
@@ -302,6 +303,17 @@ def test_a_paused_engine_goes_step_by_step(client: Client) -> None:
     assert client.line()["event"] == "error"  # and no round came before it
     client.send({"command": "pause", "on": False})
     assert client.until("finished")[-1]["reason"] == "length"
+
+
+def test_experts_are_told_at_once_in_the_middle_of_a_reply(client: Client) -> None:
+    client.load()
+    client.send({"command": "pause"}, {"command": "generate", "ids": [1, 2], "options": {"max_tokens": 50}})
+    client.until("verified")
+    client.send({"command": "experts"})
+    told = client.until("experts")[-1]
+    assert ExpertUse.from_json(told).uses == ((1, 0, 2, 0), (0, 3, 0, 0))
+    client.send({"command": "cancel"})
+    assert client.until("finished")[-1]["reason"] == "cancelled"
 
 
 def test_measuring_runs_the_same_reply_at_every_depth(client: Client) -> None:

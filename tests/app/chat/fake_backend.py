@@ -63,6 +63,9 @@ class FakeBackend:
     def measure(self, messages: Sequence[ChatMessage], depths: Sequence[int], max_tokens: int) -> None:
         self.commands.append(("measure", (tuple(messages), tuple(depths), max_tokens)))
 
+    def experts(self) -> None:
+        self.commands.append(("experts",))
+
     def keep_cache(self, path: Path) -> None:
         self.commands.append(("keep_cache", path))
 

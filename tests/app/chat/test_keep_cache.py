@@ -169,6 +169,9 @@ class SlowBackend(ScriptedBackend):
         self.kept: list[Path] = []
         self.recalled: list[Path] = []
 
+    def experts(self) -> None:
+        raise AssertionError
+
     def keep_cache(self, path: Path) -> None:
         self.kept.append(path)
 
