@@ -32,6 +32,7 @@ def command_parser() -> argparse.ArgumentParser:
     _add_logits(commands.add_parser("logits", help="write a prompt's logits to a file", allow_abbrev=False))
     _add_plan(commands.add_parser("plan", help="show how a RAM budget would be spent", allow_abbrev=False))
     _add_doctor(commands.add_parser("doctor", help="say what to expect of this machine", allow_abbrev=False))
+    _add_inspect(commands.add_parser("inspect", help="show what a checkpoint is made of", allow_abbrev=False))
     _add_replay(commands.add_parser("replay", help="play a recorded chat", allow_abbrev=False))
     _add_config(commands.add_parser("config", help="show the settings", allow_abbrev=False))
     _add_sessions(commands.add_parser("sessions", help="list the chats on disk", allow_abbrev=False))
@@ -243,6 +244,17 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add("model", nargs="?", metavar="MODEL", help="the checkpoint's folder, or demo")
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def _add_inspect(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Show the parts of a checkpoint, its MTP layers, what loaders leave over and what is wrong with it, "
+        "from its headers alone; of an index without shards, what it names."
+    )
+    add = parser.add_argument
+    add("model", nargs="?", default=DEMO, metavar="MODEL", help="the checkpoint's folder (demo)")
+    add("--hash", dest="by_value", action="store_true", help="read what may be copies, and compare it")
     add("--json", action="store_true", help="print one JSON object")
 
 

@@ -106,6 +106,10 @@ def _command(argv: Sequence[str] | None, load: Load) -> int:
         from app.commands.doctor import DoctorArguments, doctor
 
         return doctor(DoctorArguments(**arguments))
+    if command == "inspect":
+        from app.commands.inspect import InspectArguments, inspect
+
+        return inspect(InspectArguments(**arguments))
     from app.commands.run import RunArguments, run
 
     options, settings = _taken(arguments)
