@@ -31,8 +31,10 @@ def assemble(
     resume: str | None = None,
     options: Mapping[str, object] | None = None,
     sessions: Sessions | None = None,
+    checkpoint: str | None = None,
 ) -> DraftscopeApp:
-    """Return the app. `resume` is a chat's id, or LATEST; `options` go before the settings' own.
+    """Return the app. `resume` is a chat's id, or LATEST; `options` go before the settings' own; `checkpoint`
+    is the folder of the model on this machine, or "demo", if it has one.
 
     Raises UsageError where that chat cannot be gone on with.
     """
@@ -54,4 +56,4 @@ def assemble(
     wanted |= {name: getattr(settings, name) for name in _OPTIONS if getattr(settings, name) is not None}
     wanted |= options or {}
     chat = Chat(backend, record if backend.is_live else None, conversation, wanted, pace)
-    return DraftscopeApp(chat, settings, kept, notices, ThemeFolder())
+    return DraftscopeApp(chat, settings, kept, notices, ThemeFolder(), checkpoint)

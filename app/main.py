@@ -51,13 +51,15 @@ class DraftscopeApp(App[None]):
         kept: Kept,
         notices: list[str],
         themes: ThemeFolder | None = None,
+        checkpoint: str | None = None,
     ) -> None:
         """`kept` is where the chat is kept on disk, which says in `notices` if it cannot be; `themes` are the
-        user's own, watched."""
+        user's own, watched; `checkpoint` is the model's folder, if it is on this machine."""
         super().__init__()
         self.chat = chat
         self.settings = settings
         self.kept = kept
+        self.checkpoint = checkpoint
         self._notices = notices
         self._theme_folder = themes
         self._is_leaving = False

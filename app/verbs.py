@@ -66,6 +66,7 @@ VERBS = (
     Verb("theme", "Choose the colours", "[NAME]"),
     Verb("inspect", "Look at one token"),
     Verb("experts", "Which experts were used, and which are in RAM"),
+    Verb("checkpoint", "What the checkpoint is made of, its MTP layer included", "[FOLDER]"),
     Verb("restart", "Start the engine again after it was lost"),
     Verb("help", "What the keys and colours mean"),
     Verb("quit", "Leave"),

@@ -103,6 +103,7 @@ def _open(backend: Backend, settings: Settings, pace: float, arguments: ChatArgu
         model="recording" if arguments is None else Path(arguments.model).name or arguments.model,
         resume="latest" if arguments and arguments.resume_latest else arguments.resume if arguments else None,
         options=arguments.options if arguments else {},
+        checkpoint=None if arguments is None or arguments.scripted else arguments.model,
     )
     app.run()
     return app.return_code or 0

@@ -223,6 +223,14 @@ class ChatVerbs(_Base):
             raise UsageError("A recording has no experts: they are those of a loaded checkpoint.")
         self.app.push_screen(ExpertsScreen(self.chat))
 
+    def verb_checkpoint(self, argument: str) -> None:
+        from app.screens.checkpoint import CheckpointScreen
+
+        model = argument or self.shell.checkpoint
+        if model is None:
+            raise UsageError("There is no checkpoint behind this chat; /checkpoint FOLDER shows another one.")
+        self.app.push_screen(CheckpointScreen(model))
+
     def verb_restart(self, _argument: str) -> None:
         self.chat.restart()
 

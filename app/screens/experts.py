@@ -25,7 +25,7 @@ ASK_EVERY_SECONDS = 0.5
 class ExpertsScreen(ModalScreen[None]):
     """The page of `app.expert_view`, kept up to date."""
 
-    CSS_PATH = "experts.tcss"
+    CSS_PATH = "page.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,x", "leave", "back", id="experts.leave"),
         Binding("f4", "pause", "pause", id="experts.pause"),
@@ -37,14 +37,14 @@ class ExpertsScreen(ModalScreen[None]):
         self._shown: ExpertUse | None = None
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="experts-box"):
-            yield Label("Experts of this session", id="experts-title")
-            with VerticalScroll(id="experts-scroll"):
-                yield Static("Asking the engine.", id="experts-text")
-            yield Label("↑ ↓ scroll   f4 pause   esc back", id="experts-keys")
+        with Vertical(classes="page"):
+            yield Label("Experts of this session", classes="page-title")
+            with VerticalScroll(classes="page-scroll"):
+                yield Static("Asking the engine.", id="experts-text", classes="page-text")
+            yield Label("↑ ↓ scroll   f4 pause   esc back", classes="page-keys")
 
     def on_mount(self) -> None:
-        self.query_one("#experts-scroll").focus()
+        self.query_one(VerticalScroll).focus()
         self._chat.ask_experts()
         self.set_interval(ASK_EVERY_SECONDS, self._look)
 
@@ -67,6 +67,6 @@ class ExpertsScreen(ModalScreen[None]):
     def _show(self) -> None:
         use = self._shown = self._chat.experts
         if use is not None:
-            scroll = self.query_one("#experts-scroll", VerticalScroll)
+            scroll = self.query_one(VerticalScroll)
             page = expert_page(use, scroll.scrollable_content_region.width)
             self.query_one("#experts-text", Static).update(page)

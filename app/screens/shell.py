@@ -28,6 +28,10 @@ class Shell(Protocol):
     def model_name(self) -> str:
         """Of the checkpoint, while it is not loaded yet."""
 
+    @property
+    def checkpoint(self) -> str | None:
+        """The model's folder, or "demo"; None where it is not on this machine."""
+
     def remember(self, values: Mapping[str, object]) -> None:
         """Keep settings for the next time."""
 

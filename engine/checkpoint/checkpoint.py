@@ -153,7 +153,7 @@ def _read_index(path: Path, source: ByteSource) -> Mapping[str, str] | None:
             f"{shown(file)} has no weight_map of tensor names to shard names. Download it again."
         )
     for tensor, name in index.items():
-        if not _is_plain(name):
+        if not is_plain_name(name):
             raise CheckpointError(
                 f"{shown(file)} puts tensor {shown(tensor)} in {shown(name)}, which is not the name of a "
                 f".safetensors file in the same folder. Download the index again."
@@ -166,7 +166,7 @@ def _read_index(path: Path, source: ByteSource) -> Mapping[str, str] | None:
     return index
 
 
-def _is_plain(name: str) -> bool:
+def is_plain_name(name: str) -> bool:
     """Whether a shard's name stays in the folder on every system, and can be printed."""
     return name.endswith(".safetensors") and name.isprintable() and not set(name) & set("/\\:")
 

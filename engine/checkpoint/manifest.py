@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from engine.checkpoint.checkpoint import CONFIG, INDEX, SINGLE
+from engine.checkpoint.checkpoint import CONFIG, INDEX, SINGLE, is_plain_name
 from engine.checkpoint.document import MAX_DOCUMENT_BYTES, parse_object, read_document, text_map
 from engine.checkpoint.header import parse_header, read_header
 from engine.errors import CheckpointError, shown
@@ -129,7 +129,7 @@ def _read_index(path: Path, source: ByteSource, faults: list[str]) -> _Index | N
         raise CheckpointError(
             f"{shown(file)} has no weight_map of tensor names to shard names. Download it again."
         )
-    outside = [name for name, shard in places.items() if not _is_plain(shard)]
+    outside = [name for name, shard in places.items() if not is_plain_name(shard)]
     if outside:
         faults.append(
             f"{shown(file)} puts {len(outside):,} tensors where no .safetensors file of the same folder is, "
@@ -144,11 +144,6 @@ def _read_index(path: Path, source: ByteSource, faults: list[str]) -> _Index | N
     metadata = document.get("metadata")
     total_size = metadata.get("total_size") if isinstance(metadata, dict) else None
     return _Index(places, total_size if type(total_size) is int and total_size >= 0 else None)
-
-
-def _is_plain(name: str) -> bool:
-    """Whether a shard's name stays in the folder on every system, and can be printed."""
-    return name.endswith(".safetensors") and name.isprintable() and not set(name) & set("/\\:")
 
 
 def _found_shards(

@@ -1,0 +1,67 @@
+"""What a checkpoint is made of: the tree of `draftscope inspect`, read beside the chat from headers alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Label, Static
+
+from app.commands.terminal import harmless
+from engine.errors import DraftscopeError
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+
+
+class CheckpointScreen(ModalScreen[None]):
+    """One checkpoint's tree, to scroll through."""
+
+    CSS_PATH = "page.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "leave", "back", id="checkpoint.leave")]
+
+    def __init__(self, model: str) -> None:
+        """`model` is a folder, or "demo"."""
+        super().__init__()
+        self._model = model
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="page"):
+            yield Label(Content(f"Checkpoint {harmless(self._model)}"), classes="page-title")
+            with VerticalScroll(classes="page-scroll"):
+                yield Static("Reading headers.", id="checkpoint-text", classes="page-text")
+            yield Label("↑ ↓ scroll   esc back", classes="page-keys")
+
+    def on_mount(self) -> None:
+        self.query_one(VerticalScroll).focus()
+        self.run_worker(self._read, thread=True, exclusive=True)  # a second or two for DeepSeek-V3
+
+    def action_leave(self) -> None:
+        """Close."""
+        self.dismiss(None)
+
+    def _read(self) -> None:
+        text = checkpoint_text(self._model)
+        self.app.call_from_thread(self._show, text)
+
+    def _show(self, text: str) -> None:
+        if self.is_mounted:
+            self.query_one("#checkpoint-text", Static).update(Content(text))
+
+
+def checkpoint_text(model: str) -> str:
+    """Return the tree, or the sentence that says why there is none."""
+    from app.commands.inspect_tree import tree_lines
+    from engine.checkpoint.anatomy import dissect
+    from engine.demo.place import DEMO, resolve
+
+    try:
+        folder = resolve(model if model == DEMO else Path(model).expanduser())
+        return "\n".join(tree_lines(DEMO if model == DEMO else folder.resolve().name, dissect(folder)))
+    except DraftscopeError as error:
+        return str(error)
