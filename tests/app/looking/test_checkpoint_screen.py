@@ -37,7 +37,7 @@ async def test_it_shows_the_model_that_one_chats_with(tmp_path: Path) -> None:
 
 async def test_without_a_checkpoint_it_says_so(tmp_path: Path) -> None:
     app = made_app(tmp_path)
-    async with app.run_test(size=SIZE) as pilot:
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
         await sent(pilot, "/checkpoint")
         await wait_until(pilot, lambda: "There is no checkpoint" in shown(app))
         assert not isinstance(app.screen, CheckpointScreen)
