@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from typing import TYPE_CHECKING
 
@@ -82,11 +83,16 @@ class DraftscopeApp(App[None]):
         if self.settings.keys:
             self.set_keymap(dict(self.settings.keys))
         self.push_screen(self.chat_screen)
-        self.chat.start()
+        self.call_after_refresh(self._begin)
         self.set_interval(LOOK_EVERY_SECONDS, self._load_user_themes)
         if not self.is_headless:
             loop = asyncio.get_running_loop()
             watch_terminal(lambda: None if loop.is_closed() else loop.call_soon_threadsafe(self._hung_up))
+
+    def _begin(self) -> None:
+        """Load the model, once the window is there: its process would take a core from the first frame."""
+        gc.enable()  # the command had turned it off while the app was imported
+        self.chat.start()
 
     def on_unmount(self) -> None:
         self.chat.close()

@@ -20,6 +20,8 @@ import time
 
 RUNS = 11
 PATIENCE_SECONDS = 30.0
+SETTLING_SECONDS = 2.0
+"""The engine of the app that was ended may take a second to end as well, and would take a core meanwhile."""
 FRAME = b"Ask something"
 WINDOW_BOUND, HELP_BOUND = 0.5, 0.3
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -51,6 +53,7 @@ def window(folder: str) -> float:
     process.send_signal(signal.SIGTERM)
     os.close(ours)
     process.wait()
+    time.sleep(SETTLING_SECONDS)
     return seconds
 
 
