@@ -3,7 +3,7 @@
 The real app over the scripted engine, in this process and without a terminal (what an emulator does is its
 own). Streaming: 200 events a second; the share of a core, how late the event loop is, and how long a typed
 letter takes until the screen with it has been drawn. Opening: a chat of 50,000 tokens from its file, until it
-has been drawn, and then turned page by page.
+has been drawn (in the running app, and starting with it), and then turned page by page.
 """
 
 from __future__ import annotations
@@ -147,8 +147,17 @@ async def opening() -> None:
         long_session(sessions)
         began = time.perf_counter()
         app = made_app(Path(folder), resume="latest")
-        read = time.perf_counter() - began
+        async with app.run_test(size=SIZE):
+            await drawn(app)
+            started = time.perf_counter() - began
+        latest = sessions.latest()
+        assert latest is not None
+        app = made_app(Path(folder))
         async with app.run_test(size=SIZE) as pilot:
+            await drawn(app)
+            began = time.perf_counter()
+            app.resume(latest.id)
+            read = time.perf_counter() - began
             await drawn(app)
             opened = time.perf_counter() - began
             await wait_until(pilot, lambda: app.chat.status is Status.READY)
@@ -160,8 +169,9 @@ async def opening() -> None:
                 pages.append(time.perf_counter() - began)
             tokens = sum(len(each.reply.tokens) for each in app.chat.conversation.exchanges)
     print(f"\nA chat of {tokens:,} tokens:")
-    print(f"| read from its file | {read:.2f} s | |")
-    print(f"| drawn, reading and starting the app included | {opened:.2f} s | bound {OPEN_BOUND:.0f} s |")
+    print(f"| opened from the list of chats: read and laid out | {read:.2f} s | |")
+    print(f"| the same until it is drawn | {opened:.2f} s | bound {OPEN_BOUND:.0f} s |")
+    print(f"| the app started with it, until it is drawn | {started:.2f} s | |")
     usual, worst = statistics.median(pages) * 1e3, max(pages) * 1e3
     print(f"| a page up, median and worst of {PAGES} | {usual:.0f} and {worst:.0f} ms | |")
 
