@@ -193,7 +193,13 @@ class Home:
             choice = DEFAULT
         else:
             spans = sampled_spans(self._checkpoint, self.inventory)
-            choice = choose_reader(self._checkpoint.source, spans, budget_bytes=settings.ram_bytes)
+            spare = max(0, available_bytes() - self.plan.planned_bytes)
+            choice = choose_reader(
+                self._checkpoint.source,
+                spans,
+                budget_bytes=settings.ram_bytes,
+                cached_share=min(1.0, spare / self.weights_bytes),
+            )
         direct = choice.direct if settings.direct is None else settings.direct
         if settings.direct and not direct_works(self._checkpoint.source, self._checkpoint.shards[0]):
             raise UsageError(

@@ -94,10 +94,12 @@ def choose_reader(
     *,
     seconds: float = 0.6,
     budget_bytes: int,
+    cached_share: float = 0.0,
     clock: Clock = time.perf_counter,
 ) -> ReaderChoice:
     """Read random ones of the spans in every way for a share of the time, and choose.
 
+    `cached_share` is the part of what moves that the system's page cache has room for beside the budget.
     It takes at most `budget_bytes` of memory, and SCRATCH_BYTES, and returns them. DEFAULT, unmeasured, comes
     back where memory or spans are too few. Raises CheckpointError where a span cannot be read; that O_DIRECT
     cannot only leaves it out (whoever asks for it by name: see `direct_works`).
@@ -126,15 +128,20 @@ def choose_reader(
                 continue
             if speed is not None:
                 speeds[arm] = speed
-    return choose(speeds)
+    return choose(speeds, cached_share)
 
 
-def choose(speeds: Mapping[Arm, float]) -> ReaderChoice:
-    """The most usual arm that none is clearly faster than: which of several is the fastest is chance."""
+def choose(speeds: Mapping[Arm, float], cached_share: float = 0.0) -> ReaderChoice:
+    """The most usual arm that none is clearly faster than: which of several is the fastest is chance.
+
+    Each span was read once. Where the page cache can keep a share of them, it answers as much of what is read
+    again, and the drive has only the rest to deliver; reading past it goes without that.
+    """
     if _USUAL not in speeds:
         return DEFAULT
-    fastest = max(speeds.values())
-    best = next(arm for arm in _ARMS if arm in speeds and CLEARLY_FASTER * speeds[arm] > fastest)
+    again = {arm: speed * (1 - cached_share) if arm.direct else speed for arm, speed in speeds.items()}
+    fastest = max(again.values())
+    best = next(arm for arm in _ARMS if arm in again and CLEARLY_FASTER * again[arm] > fastest)
     return ReaderChoice(best.threads, best.direct, speeds[best], measured=True)
 
 

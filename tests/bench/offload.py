@@ -62,7 +62,13 @@ def draftscope(options: argparse.Namespace) -> Iterator[Result]:
         read_at: dict[int, list[Range]] = {}
         shards = sorted(options.folder.glob("*.safetensors"))
         began = time.perf_counter()
-        engine = load(options.folder, ram=options.ram, threads=options.threads, context=512)
+        engine = load(
+            options.folder,
+            ram=options.ram,
+            threads=options.threads,
+            context=512,
+            direct=None if options.reads == "measured" else options.reads == "direct",
+        )
         yield {"load_seconds": time.perf_counter() - began, "reader": asdict(engine.home.choice)}
         for phase in ("cold", "warm"):
             for depth in DEPTHS:
@@ -158,7 +164,13 @@ CHILDREN: dict[str, Callable[[argparse.Namespace], Iterator[Result]]] = {
 
 def run(group: MemoryGroup, name: str, options: argparse.Namespace, **values: object) -> list[Result]:
     """Run a child inside the group and return what it measured; raises RuntimeError where it failed."""
-    given = {"folder": options.folder, "threads": options.threads, "tokens": options.tokens, **values}
+    given = {
+        "folder": options.folder,
+        "threads": options.threads,
+        "tokens": options.tokens,
+        "reads": options.reads,
+        **values,
+    }
     command = [sys.executable, "-m", "tests.bench.offload", "--only", name]
     command += [part for key, value in given.items() for part in (f"--{key.replace('_', '-')}", str(value))]
     done = subprocess.run(
@@ -250,6 +262,12 @@ def main() -> int:
     parser.add_argument(
         "--cpu-memory", default="2GB,1.5GB,1GB", help="for transformers; the first that works"
     )
+    parser.add_argument(
+        "--reads", choices=("measured", "direct", "buffered"), default="measured", help="of the engine"
+    )
+    parser.add_argument(
+        "--alone", action="store_true", help="without transformers, which takes the most time"
+    )
     parser.add_argument("--only", choices=CHILDREN, help=argparse.SUPPRESS)
     parser.add_argument("--offload-folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--ram", type=int, help=argparse.SUPPRESS)
@@ -278,7 +296,8 @@ def main() -> int:
         options.ranges = Path(beside) / "ranges.json"
         drop_page_cache(shards)
         cold = ours(group, options, budget)
-        theirs(group, options, cold[0])
+        if not options.alone:
+            theirs(group, options, cold[0])
         bare(group, options, budget, cold)
     return 0
 

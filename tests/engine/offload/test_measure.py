@@ -191,6 +191,15 @@ def test_threads_are_chosen_by_speed() -> None:
     assert choose({}) == DEFAULT
 
 
+def test_past_the_page_cache_only_where_that_makes_up_for_what_it_would_keep() -> None:
+    speeds = {Arm(4, False): 100.0, Arm(4, True): 150.0, Arm(8, False): 95.0}
+    assert choose(speeds).direct
+    assert choose(speeds, cached_share=0.1).direct
+    assert choose(speeds, cached_share=0.4) == ReaderChoice(4, False, 100.0, True)
+    assert not choose({**speeds, Arm(4, True): 10_000.0}, cached_share=1.0).direct
+    assert choose({**speeds, Arm(4, True): 400.0}, cached_share=0.5) == ReaderChoice(4, True, 400.0, True)
+
+
 class TestDrive:
     def test_both_ways(self) -> None:
         drive, dropped = Drive(buffered=400 * MB, direct=800 * MB), []
