@@ -32,6 +32,7 @@ def command_parser() -> argparse.ArgumentParser:
     _add_logits(commands.add_parser("logits", help="write a prompt's logits to a file", allow_abbrev=False))
     _add_plan(commands.add_parser("plan", help="show how a RAM budget would be spent", allow_abbrev=False))
     _add_doctor(commands.add_parser("doctor", help="say what to expect of this machine", allow_abbrev=False))
+    _add_wiring(commands.add_parser("wiring", help="find out how the MTP layer is wired", allow_abbrev=False))
     _add_inspect(commands.add_parser("inspect", help="show what a checkpoint is made of", allow_abbrev=False))
     _add_replay(commands.add_parser("replay", help="play a recorded chat", allow_abbrev=False))
     _add_config(commands.add_parser("config", help="show the settings", allow_abbrev=False))
@@ -245,6 +246,21 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", nargs="?", metavar="MODEL", help="the checkpoint's folder, or demo")
     add("--json", action="store_true", help="print one JSON object")
+
+
+def _add_wiring(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Run a checkpoint's MTP layer in all the ways it might be wired, on the model's own continuations or "
+        "on a text, and say which is right; then how far ahead it guesses. The checkpoint is loaded for it."
+    )
+    add = parser.add_argument
+    add("model", nargs="?", default=DEMO, metavar="MODEL", help="the checkpoint's folder (demo)")
+    add("--text", metavar="FILE", help="measure on this text (the model's own continuations of some prompts)")
+    add("--json", action="store_true", help="print one JSON object")
+    add("--svg", metavar="FILE", help="write the plot of how far ahead to this file")
+    add("--context", type=_positive, metavar="N", help="tokens of prompt and reply together (4096)")
+    _add_ram(parser)
+    add("--threads", type=_positive, metavar="N", help="threads of the kernels (all usable cores)")
 
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:

@@ -106,6 +106,11 @@ def _command(argv: Sequence[str] | None, load: Load) -> int:
         from app.commands.doctor import DoctorArguments, doctor
 
         return doctor(DoctorArguments(**arguments))
+    if command == "wiring":
+        from app.commands.wiring import WiringArguments, wiring
+
+        settings = _loading(arguments)
+        return wiring(WiringArguments(**arguments, settings=settings), load)
     if command == "inspect":
         from app.commands.inspect import InspectArguments, inspect
 
@@ -119,8 +124,13 @@ def _command(argv: Sequence[str] | None, load: Load) -> int:
 def _taken(arguments: dict[str, Any]) -> tuple[dict[str, object], LoadSettings]:
     """Take the options of the reply that were given, and how to load, out of the arguments."""
     options = {name: arguments.pop(name) for name in _OPTIONS}
-    settings = LoadSettings(**{field.name: arguments.pop(field.name) for field in fields(LoadSettings)})
-    return {name: value for name, value in options.items() if value is not None}, settings
+    return {name: value for name, value in options.items() if value is not None}, _loading(arguments)
+
+
+def _loading(arguments: dict[str, Any]) -> LoadSettings:
+    """Take how to load out of the arguments."""
+    known = [field.name for field in fields(LoadSettings) if field.name in arguments]
+    return LoadSettings(**{name: arguments.pop(name) for name in known})
 
 
 if __name__ == "__main__":

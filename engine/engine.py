@@ -23,18 +23,20 @@ from engine.decoding.sampling import Sampler
 from engine.decoding.sequence import SequenceState
 from engine.decoding.tally import ExpertTally
 from engine.errors import CheckpointError, UsageError
+from engine.lab.run import run_lab
 from engine.offload.traffic import SharedTraffic
 from engine.options import MAX_DEPTH, Acceptance
 from engine.surface import reply_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from engine.config import ModelConfig
     from engine.decoding.kept_cache import KeptCache
     from engine.events import Event
     from engine.experts import ExpertUse
+    from engine.lab.results import WiringReport
     from engine.lanes import Lane, LanesNews
     from engine.model.mtp import MtpModule
     from engine.model.transformer import Transformer
@@ -186,6 +188,18 @@ class Engine:
             self._decoder, self._homes, self.tokenizer, tuple(ids), tuple(lanes), options, repeats
         )
         return comparison.news()
+
+    def wiring(
+        self, text: str | None = None, progress: Callable[[int, int, str], None] = lambda *_: None
+    ) -> WiringReport | None:
+        """Find out by trial how the MTP layer is wired, on a text or on the model's own continuations.
+
+        `progress(done, in_all, what)` is called as it goes; None comes back after `controls.cancel()`. The
+        caches hold no earlier text afterwards. Raises CheckpointError without an MTP layer, UsageError
+        without a tokenizer or for a text that is too short.
+        """
+        self.controls.begin()
+        return run_lab(self._decoder, self.tokenizer, self.chat_template, text, progress)
 
     def expert_use(self) -> ExpertUse:
         """Which experts of the main model were used since it was loaded, and which are in RAM now.

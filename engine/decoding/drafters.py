@@ -133,7 +133,7 @@ class NgramDrafter:
     def draft(self, state: SequenceState, depth: int) -> Drafts:
         """See the class. Nothing is drafted where no suffix of two tokens occurred before."""
         text = np.array(state.tokens, np.int64)
-        place = _continuation(text)
+        place = continuation(text)
         drafts: list[Draft] = []
         for token in text[place : place + depth].tolist() if place is not None else []:
             drafts.append(Draft(token, None))
@@ -142,7 +142,7 @@ class NgramDrafter:
         return Drafts(tuple(drafts), 0.0)
 
 
-def _continuation(text: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int | None:
+def continuation(text: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int | None:
     """Where the text went on after the latest of the longest earlier occurrences of its own suffix."""
     size = text.size
     ends = np.arange(1, size)  # an occurrence ends before `end`, and text[end] follows it

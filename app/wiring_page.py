@@ -1,0 +1,104 @@
+"""What the wiring lab has found, as text for the terminal: a ranked heat map, the verdict, and a plot.
+
+Every share is written as a number beside a letter that is the darker the larger it is, so that the map reads
+without colours; nothing here depends on the terminal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.lab.results import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.lab.intervals import Interval
+    from engine.lab.results import FarRow, WiringReport, WiringRow
+
+SHADES = " ░▒▓█"
+MARKS = "●▲■◆"
+"""Of the plot's lines, in their order; where two fall together the first is seen."""
+_PLOT_LINES = 10
+_PLOT_COLUMN = 7
+
+
+def wiring_page(report: WiringReport) -> str:
+    """Return the whole page."""
+    sections = (
+        [*report.verdict(), _measured_on(report)],
+        heat_map(report.rows),
+        [
+            "kept: mean number of drafts accepted a round, of 4; nats: of the text's own token under the",
+            "first draft. Differences to the base are paired, with 95 % intervals over whole texts.",
+        ],
+        [
+            "How far ahead: share of places where all guesses up to the depth were right",
+            "",
+            *plot(report.far),
+        ],
+        far_table(report.far),
+    )
+    return "\n\n".join("\n".join(lines) for lines in sections)
+
+
+def heat_map(rows: Sequence[WiringRow]) -> list[str]:
+    """Return a line a wiring, ranked, a shaded share for each depth."""
+    depths = len(rows[0].acceptance) if rows else 0
+    width = max((len(row.wiring.label) for row in rows), default=0)
+    head = "".join(f"{f'draft {depth}':>9}" for depth in range(1, depths + 1))
+    lines = [f"{'':{width}}{head}{'kept':>7}{'':17}{'nats':>8}"]
+    for row in rows:
+        cells = "".join(f"  {shade(share)}{100 * share:4.0f} %" for share in row.acceptance)
+        lines.append(
+            f"{row.wiring.label:{width}}{cells}{row.accepted:7.2f} {_difference(row.accepted_difference):>16}"
+            f"{row.cross_entropy:8.3f}  {_verdict(row)}"
+        )
+    return lines
+
+
+def shade(share: float) -> str:
+    """Return the letter of a share, by quarters; nothing at all has none."""
+    if share <= 0:
+        return SHADES[0]
+    return SHADES[min(len(SHADES) - 1, 1 + int(share * (len(SHADES) - 1)))]
+
+
+def plot(rows: Sequence[FarRow]) -> list[str]:
+    """Return the lines of a plot of acceptance against depth."""
+    depths = max((len(row.acceptance) for row in rows), default=0)
+    grid = [[" "] * (depths * _PLOT_COLUMN) for _ in range(_PLOT_LINES + 1)]
+    for mark, row in reversed(list(zip(MARKS, rows, strict=False))):
+        for place, share in enumerate(row.acceptance):
+            line = _PLOT_LINES - round(share * _PLOT_LINES)
+            grid[line][place * _PLOT_COLUMN + _PLOT_COLUMN // 2] = mark
+    lines = []
+    for number, cells in enumerate(grid):
+        percent = f"{100 - 100 * number // _PLOT_LINES} %" if number % 5 == 0 else ""
+        lines.append(f"{percent:>6} │{''.join(cells).rstrip()}")
+    lines.append(f"       └{'─' * (depths * _PLOT_COLUMN)}")
+    lines.append("        " + "".join(f"{depth:^{_PLOT_COLUMN}}" for depth in range(1, depths + 1)).rstrip())
+    return lines
+
+
+def far_table(rows: Sequence[FarRow]) -> list[str]:
+    """Return the plot's figures, each line with its mark."""
+    width = max((len(row.name) for row in rows), default=0)
+    return [
+        f"{mark} {row.name:{width}}" + "".join(f"{100 * share:5.0f} %" for share in row.acceptance)
+        for mark, row in zip(MARKS, rows, strict=False)
+    ]
+
+
+def _measured_on(report: WiringReport) -> str:
+    return f"Measured on {report.source}: {report.places:,} places in {report.texts} texts."
+
+
+def _difference(interval: Interval) -> str:
+    if interval.mean == interval.low == interval.high == 0:
+        return "±0"
+    return f"{interval.low:+.2f} to {interval.high:+.2f}"
+
+
+def _verdict(row: WiringRow) -> str:
+    return "" if row.verdict is Verdict.BASE else str(row.verdict)
