@@ -6,14 +6,13 @@ same object without one. Every verb may be used at any time, and says by a notic
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum, auto
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from app.backends.base import (
     CacheKept,
     CacheRecalled,
+    ComparisonNews,
     ExpertsSeen,
     LaneEvent,
     Loaded,
@@ -24,8 +23,14 @@ from app.backends.base import (
     Refused,
     Said,
     Trimmed,
+    WiringFound,
+    WiringProgress,
 )
 from app.chat_cache import ChatCache
+from app.chat_state import Changed as Changed  # with the chat, as everybody who shows one needs them
+from app.chat_state import ChangeQueue
+from app.chat_state import Status as Status
+from app.chat_trials import ChatTrials
 from app.conversation import Conversation, Exchange
 from app.figures import Figures
 from app.tuning import Tuning
@@ -40,23 +45,8 @@ if TYPE_CHECKING:
     from engine.experts import ExpertUse
     from engine.options import Mode
 
-MEASURED_TOKENS = 64
-MEASURED_DEPTH = 4
-"""Measuring goes to this depth, or to the one that is set, if that is deeper."""
-
-
 COUNTED_AT_ONCE = 500
 """Rounds of a resumed chat that a `pump` counts: a few milliseconds."""
-
-
-class Status(StrEnum):
-    """What the backend is doing."""
-
-    LOADING = auto()
-    READY = auto()
-    REPLYING = auto()
-    MEASURING = auto()
-    LOST = auto()
 
 
 class Record(Protocol):
@@ -70,35 +60,7 @@ class Record(Protocol):
     def trimmed(self, turns: int) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """What a `pump` has changed, for whoever shows it."""
-
-    tail: bool = False
-    """The growing reply."""
-    whole: bool = False
-    """More of the conversation than its growing reply."""
-    state: bool = False
-    """Status, loading, memory, options or figures."""
-    notices: tuple[str, ...] = ()
-    """Sentences for the user."""
-
-
-@dataclass(slots=True)
-class _Queue:
-    notices: list[str] = field(default_factory=list)
-    tail: bool = False
-    whole: bool = False
-    state: bool = False
-
-    def taken(self) -> Changed:
-        changed = Changed(self.tail, self.whole, self.state, tuple(self.notices))
-        self.notices.clear()
-        self.tail = self.whole = self.state = False
-        return changed
-
-
-class Chat:
+class Chat(ChatTrials):
     """The chat and everything that may be done with it."""
 
     def __init__(
@@ -110,7 +72,8 @@ class Chat:
         pace: float = 0.0,
     ) -> None:
         """`options` are those that the user wants otherwise than the checkpoint's authors."""
-        self._changed = _Queue()
+        super().__init__()
+        self._changed = ChangeQueue()
         self.backend = backend
         self.record = record
         self.conversation = conversation or Conversation()
@@ -139,8 +102,8 @@ class Chat:
 
     @property
     def busy(self) -> bool:
-        """Whether a reply or a measurement is under way."""
-        return self.status in (Status.REPLYING, Status.MEASURING)
+        """Whether a reply, a measurement or a comparison is under way."""
+        return self.status in (Status.REPLYING, Status.MEASURING, Status.COMPARING)
 
     def start(self) -> None:
         """Load the model."""
@@ -161,7 +124,7 @@ class Chat:
     # What the user says
 
     def say(self, text: str) -> None:
-        """Ask for a reply; while the model still loads, or measures, as soon as that is over."""
+        """Ask for a reply; while the model still loads, or is measured, as soon as that is over."""
         if not self.backend.is_live:
             self._notice("This is a recording: it plays, but it cannot answer. Start draftscope to chat.")
         elif self.status is Status.REPLYING:
@@ -172,7 +135,7 @@ class Chat:
         elif self.status is Status.READY:
             self._say(text)
         else:
-            if self.status is Status.MEASURING:
+            if self.busy:
                 self.backend.cancel()
             self._waiting_prompt = text
             self._changed.state = True
@@ -203,7 +166,7 @@ class Chat:
         return last.user
 
     def stop(self) -> bool:
-        """End the reply or measurement under way, or a prompt that waits; returns whether there was one."""
+        """End what is under way, or take back a prompt that waits; returns whether there was anything."""
         if self._waiting_prompt is not None:
             self._waiting_prompt = None
             self._notice("The waiting prompt was taken back.")
@@ -237,6 +200,7 @@ class Chat:
         """Go on with an empty chat, or another one, kept elsewhere; `cache` is where its own is."""
         self.stop()
         self._reply_was_left = self.status is Status.REPLYING
+        self.comparison = None
         self.cache.belongs_to(cache)
         if self.status not in (Status.LOADING, Status.LOST):
             self.cache.recall()
@@ -258,28 +222,13 @@ class Chat:
         if self.backend.is_live and self.status not in (Status.LOADING, Status.LOST):
             self.backend.experts()
 
-    def measure(self) -> None:
-        """Decode the last reply's beginning again at each depth."""
-        last = self.conversation.last
-        if not self.backend.is_live or self.status is not Status.READY:
-            self._notice("Measuring waits until nothing else is going on.")
-        elif last is None or not last.reply.tokens:
-            self._notice("There is no reply to measure with yet: ask something first.")
-        else:
-            self.status = Status.MEASURING
-            self._changed.state = True
-            depths = range(max(MEASURED_DEPTH, self.tuning.options.depth) + 1)
-            count = min(MEASURED_TOKENS, len(last.reply.tokens))
-            self.figures.begin_measuring()
-            self.backend.measure(self.conversation.messages(), tuple(depths), count)
-
     # What comes of it
 
     def _say(self, text: str) -> None:
         self.conversation.exchanges.append(Exchange(text))
         if self.record:
             self.record.user(text)
-        self.status = Status.REPLYING
+        self.status, self.comparison = Status.REPLYING, None
         self._changed.whole = self._changed.state = True
         self.backend.generate(self.conversation.messages(), self.tuning.wanted)
 
@@ -300,6 +249,7 @@ class Chat:
 
     def _cut(self, exchanges: int) -> None:
         del self.conversation.exchanges[exchanges:]
+        self.comparison = None
         if self.record:
             self.record.cut(exchanges)
         self._changed.whole = True
@@ -315,12 +265,12 @@ class Chat:
                 self.memory = news
             case Trimmed():
                 self._trimmed(news.turns)
-            case LaneEvent():
-                self.figures.observe_lane(news.depth, news.event)
-            case Measured():
-                self._ready()
+            case LaneEvent() | Measured() | ComparisonNews():
+                self._trial(news)
             case ExpertsSeen():
                 self.experts = news.use
+            case WiringProgress() | WiringFound():
+                self._wired(news)
             case CacheKept():
                 self.cache.ended()
             case CacheRecalled():
@@ -328,6 +278,8 @@ class Chat:
             case Refused():
                 if news.command == "keep_cache":
                     self.cache.ended(news.message)
+                elif news.command == "wiring":
+                    self._wired(WiringFound(None))
                 self._notice(news.message)
             case Lost():
                 self._lost(news)
@@ -385,8 +337,10 @@ class Chat:
             self._changed.whole = True
 
     def _lost(self, lost: Lost) -> None:
-        self.status, self.loading, self.memory = Status.LOST, None, None
+        self.status, self.loading, self.memory, self.wiring_progress = Status.LOST, None, None, None
         self.tuning.paused = self._reply_was_left = False
+        if self.comparison is not None:
+            self.comparison.end(lost.message)
         self.cache.lost()
         self._notice(lost.message)
 

@@ -39,6 +39,10 @@ class ChatCache:
         """The engine has decoded for this chat."""
         self._is_newer = True
 
+    def strayed(self) -> None:
+        """The engine decodes for something else now, and holds little of this chat that is worth keeping."""
+        self._is_newer = False
+
     def keep(self) -> bool:
         """Have it written, if it is newer than the file; returns whether that was asked for."""
         if self.file is None or not self._is_newer:

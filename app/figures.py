@@ -38,6 +38,11 @@ class Setting(NamedTuple):
     depth: int
 
     @classmethod
+    def auto(cls) -> Setting:
+        """Return the setting of all rounds of mode auto, whatever depths it chose."""
+        return cls(Mode.AUTO, 0)
+
+    @classmethod
     def of(cls, mode: Mode, depth: int) -> Setting:
         """Return what mode and depth come to: depth 0 is ordinary decoding in every mode."""
         is_ordinary = mode is Mode.ORDINARY or depth == 0
@@ -118,6 +123,10 @@ class Figures:
         """Of that reply, the rounds since depth or mode last changed."""
         self.recent_setting: Setting | None = None
         """What `recent` was decoded with."""
+        self.auto_depth: int | None = None
+        """What mode auto drafted in its last round; None before there was one."""
+        self.auto_choice = ""
+        """Why, in the engine's sentence."""
         self.version = 0
         """Goes up with every change, for whoever shows these figures."""
         self._by_setting: dict[Setting, Counters] = {}
@@ -138,19 +147,23 @@ class Figures:
         """Count a round of the chat.
 
         `asked_depth` is what had been asked for: a round that drafted less for want of drafts counts there.
-        One that drafted more was begun before the depth was lowered, and counts where it was begun.
+        One that drafted more was begun before the depth was lowered, and counts where it was begun. Nobody
+        asks mode auto for a depth: its rounds count where they drafted, and all of them are `recent`.
         """
         if event.round == 0:
             self._is_new_reply = True
             return
-        depth = event.depth if asked_depth is None else max(event.depth, asked_depth)
-        setting = Setting.of(event.mode, depth)
+        is_auto = event.mode is Mode.AUTO
+        depth = event.depth if asked_depth is None or is_auto else max(event.depth, asked_depth)
+        setting = Setting.auto() if is_auto else Setting.of(event.mode, depth)
+        if is_auto:
+            self.auto_depth, self.auto_choice = event.depth, event.choice or ""
         if self._is_new_reply:
             self._is_new_reply = False
             self.reply, self.recent_setting = Counters(), None
         if setting != self.recent_setting:
             self.recent, self.recent_setting = Counters(), setting
-        totals = self._by_setting.setdefault(setting, Counters())
+        totals = self._by_setting.setdefault(Setting.of(event.mode, depth), Counters())
         for counters in (self.chat, self.reply, self.recent, totals):
             counters.observe(event)
         self._window.append(event)
@@ -194,27 +207,28 @@ class Figures:
         return None if found is None else found.ratio
 
     def rows(self, mode: Mode, depth: int) -> tuple[MeasuredRow, ...]:
-        """Return the table for a mode, in which `depth` is in use.
+        """Return the table for a mode, in which `depth` is in use; in mode auto, what it drafted last is.
 
-        A row is that of the last measurement, where there is one, and of all rounds of the chat otherwise:
-        a ratio and the speed beside it always come from the same rounds.
+        Mode auto drafts with the MTP layer, so its rows are that layer's where those were measured, and its
+        own rounds of that many drafts otherwise. A row is that of the last measurement, where there is one,
+        and of all rounds of the chat otherwise: a ratio and the speed beside it come from the same rounds.
         """
-        current = Setting.of(mode, depth).depth
-        lanes = self._measurements.get(mode, {})
+        current = self.auto_depth if mode is Mode.AUTO else Setting.of(mode, depth).depth
+        lanes = self._measurements.get(_measured_as(mode), {})
         known = {setting.depth for setting in self._by_setting if setting.mode is mode} | set(lanes)
-        deepest = max(TABLE_DEPTH, current, *known)
+        deepest = max(TABLE_DEPTH, current or 0, *known)
         rows = []
         for each in range(deepest + 1):
             counters = self._row_counters(mode, each)
             speed = counters.tokens_per_second if counters.tokens else None
-            ratio = self.ratio(mode, each)
+            ratio = self.ratio(_measured_as(mode), each)
             rows.append(MeasuredRow(mode, each, speed, ratio, counters.tokens, each == current))
         return tuple(rows)
 
     def _row_counters(self, mode: Mode, depth: int) -> Counters:
         if mode is Mode.ORDINARY and depth:  # nobody drafts at any depth: that is row 0
             return Counters()
-        lane = self._measurements.get(mode, {}).get(depth)
+        lane = self._measurements.get(_measured_as(mode), {}).get(depth)
         if lane is not None and lane.total.tokens:
             return lane.total
         return self._by_setting.get(Setting.of(mode, depth), Counters())
@@ -223,6 +237,11 @@ class Figures:
         if self._under_way is None:
             self._under_way = self._measurements[mode] = {}
         return self._under_way
+
+
+def _measured_as(mode: Mode) -> Mode:
+    """Whose depths are measured for a mode: auto has none of its own."""
+    return Mode.MTP if mode is Mode.AUTO else mode
 
 
 def _counted(rounds: Iterable[Verified]) -> Counters:

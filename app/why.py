@@ -26,6 +26,10 @@ POOR_ACCEPTANCE = 0.2
 def why(figures: Figures, options: GenerateOptions, measure_key: str = "b") -> str:
     """Return the sentence for the depth and mode in use; `measure_key` is what begins a measurement."""
     mode, depth = Setting.of(options.mode, options.depth)
+    if options.mode is Mode.AUTO:  # which drafts with the MTP layer, at a depth of its own
+        if figures.auto_depth is None:
+            return "Mode auto chooses by what it measures while it decodes: ask something."
+        mode, depth = Setting.of(Mode.MTP, figures.auto_depth)
     if depth == 0:
         return _without_drafts(figures, options.mode)
     found = figures.comparison(mode, depth)

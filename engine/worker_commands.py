@@ -5,20 +5,27 @@ from __future__ import annotations
 import difflib
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
+from engine.lanes_json import read_lane
 from engine.options import MAX_DEPTH
 from engine.surface import LoadSettings
 from engine.text.prompt import Prompt
 from engine.text.template import Message
 
+if TYPE_CHECKING:
+    from engine.lanes import Lane
+
 COMMANDS: dict[str, tuple[str, ...]] = {
     "load": ("path", "ram", "context", "threads", "disk_limit", "readers", "direct", "draft_model"),
     "generate": ("messages", "prompt", "ids", "options", "fit"),
     "measure": ("messages", "prompt", "ids", "options", "fit", "depths", "max_tokens"),
+    "compare": ("messages", "prompt", "ids", "options", "fit", "lanes", "repeats", "max_tokens"),
     "keep_cache": ("path",),
     "recall_cache": ("path",),
     "experts": (),
+    "wiring": ("text",),
     "set": (),  # any option, and pace
     "cancel": (),
     "pause": ("on",),
@@ -30,7 +37,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command whose name and keys are known, with its values as they came."""
+    """A command whose name is known, with its values as they came."""
 
     name: str
     values: dict[str, object]
@@ -47,11 +54,14 @@ class Command:
         name = data.pop("command", None)
         if not isinstance(name, str) or name not in COMMANDS:
             raise UsageError(f"There is no command {name!r}{_nearest(name, list(COMMANDS))}")
-        known = COMMANDS[name]
-        for key in data:
-            if name != "set" and key not in known:
-                raise UsageError(f"{name} has no key {key!r}{_nearest(key, list(known))}")
         return cls(name, data)
+
+    def check_keys(self) -> None:
+        """Refuse a key that the command does not have; apart, so that the refusal can name the command."""
+        known = COMMANDS[self.name]
+        for key in self.values:
+            if self.name != "set" and key not in known:
+                raise UsageError(f"{self.name} has no key {key!r}{_nearest(key, list(known))}")
 
     def prompt(self) -> Prompt:
         """Return what to reply to: exactly one of messages, prompt and ids."""
@@ -82,6 +92,13 @@ class Command:
         if not depths or max(depths) > MAX_DEPTH:
             raise UsageError(f"depths must be a list of depths from 0 to {MAX_DEPTH}.")
         return depths
+
+    def lanes(self) -> tuple[Lane, ...]:
+        """Return the lanes to compare, in order."""
+        value = self.values.get("lanes")
+        if not isinstance(value, list) or not value:
+            raise UsageError("lanes must be a list with at least one lane.")
+        return tuple(map(read_lane, value))
 
     def text(self, key: str) -> str | None:
         value = self.values.get(key)

@@ -6,46 +6,40 @@ is under one lock. Whatever was heard after a job was asked for holds over what 
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-import traceback
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import DraftscopeError, UsageError
 from engine.event_json import to_json
 from engine.events import Finished, FinishReason, Header, Prefilled, Verified
-from engine.options import GenerateOptions
+from engine.lanes import LanesFinished
+from engine.lanes_json import to_json as lanes_to_json
+from engine.options import GenerateOptions, Mode
 from engine.surface import reply_options
-from engine.text.fit import fit as fit_turns
-from engine.text.fit import prompt_room
-from engine.text.prompt import Prompt
+from engine.worker_job import sentence
 from engine.worker_memory import used_bytes
+from engine.worker_prompt import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from engine.events import Event
+    from engine.lanes import Lane
     from engine.surface import EngineSurface, Load, LoadSettings
+    from engine.text.prompt import Prompt
+    from engine.worker_job import Job
 
 PROGRESS_SECONDS = 0.1
 """How often loading says where it is."""
 
+_UNSAID = "The engine ended without saying why."
+
 MEMORY_SECONDS = 1.0
 """How often decoding says what memory is used."""
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """Something for the main thread to do, and what was heard about it since it was asked for."""
-
-    name: str
-    run: Callable[[Job], None]
-    cancelled: bool = False
-    changed: dict[str, object] = field(default_factory=dict)
-    """Depth and mode as set since."""
 
 
 class Session:
@@ -172,25 +166,74 @@ class Session:
         *,
         fit: bool = False,
     ) -> None:
-        """Decode the same reply at each depth, at full speed and deaf to changes of depth and mode."""
-        engine = self.engine
+        """Decode the same reply at each depth, at full speed and deaf to changes of depth and mode.
+
+        Mode auto has no depths of its own: there the MTP layer's are measured.
+        """
         ids = self._encode(prompt, fit)
-        with self._lock:
-            options = reply_options(engine, {**self._settings, **values})
-            self._measuring = True
-            engine.controls.pace = 0.0
         complete = True
-        try:
+        with self._deaf(values) as options:
+            if options.mode is Mode.AUTO:
+                options = options.changed({"mode": Mode.MTP})
             for depth in depths:
                 reason = self._decode(job, ids, options.changed({"depth": depth}), {"lane": depth})
                 if reason in (FinishReason.CANCELLED, FinishReason.ERROR):
                     complete = False
                     break
+        self._send({"event": "measured", "complete": complete})
+
+    def compare(
+        self,
+        job: Job,
+        prompt: Prompt,
+        values: Mapping[str, object],
+        lanes: Sequence[Lane],
+        repeats: int,
+        *,
+        fit: bool = False,
+    ) -> None:
+        """Decode the reply in every lane; its last line is the one `LanesFinished`, unless this raises."""
+        ids = self._encode(prompt, fit)
+        finished = LanesFinished(complete=False, message=None if job.cancelled else _UNSAID)
+        with self._deaf(values) as options:
+            # A cancel heard before this is wiped out when the engine begins, and done again by `_catch_up`.
+            news = iter(()) if job.cancelled else self.engine.compare(ids, lanes, options, repeats=repeats)
+            for each in news:
+                if isinstance(each, LanesFinished):
+                    finished = each
+                    break
+                self._send(lanes_to_json(each))
+                self._tell_memory(MEMORY_SECONDS)
+                self._catch_up(job)
+        self._send(lanes_to_json(finished))
+
+    def wiring(self, job: Job, text: str | None) -> None:
+        """Run the wiring lab and send its report, or None for one that was cancelled."""
+
+        def progress(done: int, total: int, what: str) -> None:
+            self._send({"event": "wiring_progress", "done": done, "total": total, "what": what})
+            self._catch_up(job)
+
+        with self._deaf({}):
+            report = None if job.cancelled else self.engine.wiring(text, progress)
+        if report is not None:
+            report = replace(report, model=self._model)
+        self._send({"event": "wiring", "report": None if report is None else report.to_json()})
+
+    @contextmanager
+    def _deaf(self, values: Mapping[str, object]) -> Iterator[GenerateOptions]:
+        """Decode for figures' sake: at full speed, and deaf to changes; yields the options to do it with."""
+        engine = self.engine
+        with self._lock:
+            options = reply_options(engine, {**self._settings, **values})
+            self._measuring = True
+            engine.controls.pace = 0.0
+        try:
+            yield options
         finally:
             with self._lock:
                 self._measuring = False
                 engine.controls.pace = self._pace
-        self._send({"event": "measured", "complete": complete})
 
     def keep_cache(self, path: str) -> None:
         """Write the last text and its caches to a file."""
@@ -203,25 +246,9 @@ class Session:
 
     def _encode(self, prompt: Prompt, fit: bool) -> list[int]:
         """Return the prompt's ids, without its oldest turns if it is to fit and does not."""
-        engine, messages = self.engine, prompt.messages
-        if not fit or messages is None:
-            return prompt.encode(engine.tokenizer, engine.chat_template)
-        encoded: dict[tuple[int, ...], list[int]] = {}
-
-        def encode(kept: tuple[int, ...]) -> list[int]:
-            if kept not in encoded:
-                chosen = Prompt(messages=tuple(messages[index] for index in kept))
-                encoded[kept] = chosen.encode(engine.tokenizer, engine.chat_template)
-            return encoded[kept]
-
-        found = fit_turns(
-            [message.role for message in messages],
-            prompt_room(engine.context),
-            lambda kept: len(encode(kept)),
-        )
-        ids = encode(found.kept)
-        if found.dropped_turns:
-            self._send({"event": "dropped", "turns": found.dropped_turns})
+        ids, dropped_turns = encode(self.engine, prompt, fit=fit)
+        if dropped_turns:
+            self._send({"event": "dropped", "turns": dropped_turns})
         return ids
 
     def _tell_memory(self, every_seconds: float = 0.0) -> None:
@@ -258,7 +285,7 @@ class Session:
                     tokens += len(event.tokens)
                     seconds += event.draft_seconds + event.verify_seconds
                 self._catch_up(job)
-            message = "The engine ended the reply without saying why."
+            message = _UNSAID
         except Exception as error:
             message = sentence(error)
         send(Finished(FinishReason.ERROR, tokens, seconds, message))
@@ -272,16 +299,6 @@ class Session:
             if job.changed and not self._measuring:
                 _apply(self.engine, job.changed)
                 job.changed.clear()
-
-
-def sentence(error: Exception) -> str:
-    """Return what the user is told of an error; a bug's traceback goes to standard error."""
-    if isinstance(error, DraftscopeError):
-        return str(error)
-    traceback.print_exception(error, file=sys.stderr)
-    if isinstance(error, MemoryError):
-        return "The machine's memory does not suffice: close other programs, or choose a smaller context."
-    return f"Something went wrong that should not have ({type(error).__name__}: {error})."
 
 
 def _apply(engine: EngineSurface, values: Mapping[str, object]) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.experts import ExpertUse
+    from engine.lab.results import WiringReport
+    from engine.lanes import Lane, LanesNews
     from engine.options import GenerateOptions
 
 
@@ -29,6 +31,11 @@ class ChatMessage:
     content: str
     ids: tuple[int, ...] | None = None
     """For a reply that was generated: its tokens, so that its cache is found again."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as JSON has it, without the halves of letters that a terminal may paste."""
+        content = self.content.encode("utf-8", "replace").decode()
+        return {"role": self.role, "content": content, **({"ids": list(self.ids)} if self.ids else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ class Trimmed:
 
 @dataclass(frozen=True, slots=True)
 class LaneEvent:
-    """An event of a measurement, not of the chat."""
+    """An event of a measurement, not of the chat; those of a comparison are ComparisonNews."""
 
     depth: int
     event: Event
@@ -89,6 +96,13 @@ class Measured:
 
     complete: bool
     """Whether every depth was decoded to the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonNews:
+    """What a comparison of lanes says; its last is LanesFinished, whatever happens."""
+
+    news: LanesNews
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +124,23 @@ class ExpertsSeen:
     """Which experts the engine has used, and which it holds, at the moment it was asked."""
 
     use: ExpertUse
+
+
+@dataclass(frozen=True, slots=True)
+class WiringProgress:
+    """The wiring lab is at work."""
+
+    done: int
+    total: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class WiringFound:
+    """The wiring lab is done."""
+
+    report: WiringReport | None
+    """None where it was cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +176,12 @@ News: TypeAlias = (
     | Trimmed
     | LaneEvent
     | Measured
+    | ComparisonNews
     | CacheKept
     | CacheRecalled
     | ExpertsSeen
+    | WiringProgress
+    | WiringFound
     | Refused
     | Lost
 )
@@ -173,7 +207,7 @@ class Backend(Protocol):
         """Set `depth`, `mode`, `pace` (from the next round on) or any other option (from the next reply)."""
 
     def cancel(self) -> None:
-        """End the reply or the measurement under way; what there is of it stays."""
+        """End the reply, measurement or comparison under way; what there is of it stays."""
 
     def pause(self, on: bool) -> None:
         """Stand still before the next round, or go on."""
@@ -184,6 +218,17 @@ class Backend(Protocol):
     def measure(self, messages: Sequence[ChatMessage], depths: Sequence[int], max_tokens: int) -> None:
         """Decode the reply to the messages once more at each depth: LaneEvents, then Measured."""
 
+    def compare(
+        self,
+        messages: Sequence[ChatMessage],
+        lanes: Sequence[Lane],
+        max_tokens: int,
+        repeats: int,
+        options: Mapping[str, object],
+    ) -> None:
+        """Decode a reply to the messages in every lane, to compare them: ComparisonNews, the last of which is
+        LanesFinished, also where it is refused or the engine is lost. `options` are as for `generate`."""
+
     def keep_cache(self, path: Path) -> None:
         """Write the last prompt's and reply's cache to a file: CacheKept or Refused follows, or Lost."""
 
@@ -192,6 +237,9 @@ class Backend(Protocol):
 
     def experts(self) -> None:
         """Ask which experts were used: ExpertsSeen follows soon, in mid-reply as well, or Refused."""
+
+    def wiring(self) -> None:
+        """Find out how the MTP layer is wired: WiringProgress, then WiringFound, or Refused."""
 
     def restart(self) -> None:
         """Bring the engine back after Lost; Loading and Loaded follow."""

@@ -3,8 +3,9 @@
 It may die at any time, of memory above all, without taking the chat along: then what was asked for is closed
 with an error, Lost says what is known, and `restart` brings another engine with the same settings.
 
-Every `generate` is answered by one Finished and every `measure` by one Measured, also where they are refused,
-so that whoever waits for a reply never waits in vain; only Lost stands in place of Measured.
+Every `generate` is answered by one Finished, every `measure` by one Measured and every `compare` by one
+LanesFinished, also where they are refused, so that whoever waits for a reply never waits in vain; only Lost
+stands in place of Measured.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from collections import deque
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from app.backends.base import Loaded, Lost, Measured, Refused
+from app.backends.base import ComparisonNews, Loaded, Lost, Measured, Refused
 from app.backends.child import Child
+from app.backends.objection import objection
 from app.backends.worker_news import Hello, read_line
 from app.commands.terminal import harmless
-from engine.errors import UsageError, shown
 from engine.events import SCHEMA_VERSION, Finished, FinishReason, Header, Verified
-from engine.options import GenerateOptions, Mode
+from engine.lanes import LanesFinished
+from engine.lanes_json import lane_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from app.backends.base import ChatMessage, News
     from app.backends.child import Ending
     from app.backends.worker_news import WorkerNews
+    from engine.lanes import Lane
     from engine.surface import LoadSettings
 
 # Without -P, a folder called engine where the user happens to be would be run in place of ours.
@@ -57,6 +60,7 @@ class LocalBackend:
         self._replies = 0
         """Asked for and not finished."""
         self._measurements = 0
+        self._comparisons = 0
         self._tokens, self._seconds = 0, 0.0
         """Of the reply under way."""
 
@@ -102,13 +106,18 @@ class LocalBackend:
                 return
             self._replies += 1
             self._child.send(
-                {"command": "generate", "messages": _plain(messages), "options": dict(options), "fit": True}
+                {
+                    "command": "generate",
+                    "messages": [each.to_json() for each in messages],
+                    "options": dict(options),
+                    "fit": True,
+                }
             )
 
     def change(self, values: Mapping[str, object]) -> None:
         """Set `depth`, `mode`, `pace` (from the next round on) or any other option (from the next reply)."""
         with self._lock:
-            refused = self._objection(values)
+            refused = objection(values, self._loaded)
             if refused is not None:
                 self._news.append(Refused("set", refused))
                 return
@@ -117,7 +126,7 @@ class LocalBackend:
                 self._child.send({"command": "set", **values})
 
     def cancel(self) -> None:
-        """End the reply or the measurement under way; what there is of it stays."""
+        """End the reply, measurement or comparison under way; what there is of it stays."""
         self._tell({"command": "cancel"})
 
     def pause(self, on: bool) -> None:
@@ -135,8 +144,34 @@ class LocalBackend:
                 self._news += (Refused("measure", _NOT_RUNNING), Measured(complete=False))
                 return
             self._measurements += 1
-            asked = {"messages": _plain(messages), "depths": list(depths), "max_tokens": max_tokens}
+            asked = {
+                "messages": [each.to_json() for each in messages],
+                "depths": list(depths),
+                "max_tokens": max_tokens,
+            }
             self._child.send({"command": "measure", **asked, "fit": True})
+
+    def compare(
+        self,
+        messages: Sequence[ChatMessage],
+        lanes: Sequence[Lane],
+        max_tokens: int,
+        repeats: int,
+        options: Mapping[str, object],
+    ) -> None:
+        """Decode a reply to the messages in every lane: ComparisonNews, LanesFinished the last of it."""
+        with self._lock:
+            if self._child is None:
+                self._news.append(ComparisonNews(LanesFinished(False, _NOT_RUNNING)))
+                return
+            self._comparisons += 1
+            asked = {"lanes": [lane_to_json(lane) for lane in lanes], "repeats": repeats}
+            told = {
+                "messages": [each.to_json() for each in messages],
+                "options": dict(options),
+                "max_tokens": max_tokens,
+            }
+            self._child.send({"command": "compare", **asked, **told, "fit": True})
 
     def keep_cache(self, path: Path) -> None:
         """Write the last prompt's and reply's cache to a file."""
@@ -146,6 +181,10 @@ class LocalBackend:
         """Use what was kept for the replies to come."""
         self._tell({"command": "recall_cache", "path": str(path)})
 
+    def wiring(self) -> None:
+        """Find out how the MTP layer is wired."""
+        self._tell({"command": "wiring"})
+
     def experts(self) -> None:
         """Ask which experts were used."""
         self._tell({"command": "experts"})
@@ -154,7 +193,8 @@ class LocalBackend:
         """Bring an engine in place of the one there was, with all that was set since the first."""
         with self._lock:
             self._news += [Measured(complete=False)] * self._measurements
-            self._let_go("The engine was restarted.")
+            self._let_go(message := "The engine was restarted.")
+            self._end_comparisons(message)
         self.start()
 
     def close(self) -> None:
@@ -175,21 +215,6 @@ class LocalBackend:
             elif name != "cancel":
                 loading = "The model is still loading: wait until it is ready."
                 self._news.append(Refused(name, _NOT_RUNNING if self._child is None else loading))
-
-    def _objection(self, values: Mapping[str, object]) -> str | None:
-        """Why these settings would be refused: a worker started later must not meet them."""
-        pace = values.get("pace", 0)
-        if isinstance(pace, bool) or not isinstance(pace, (int, float)) or not 0 <= pace < float("inf"):
-            return f"pace must be 0 (full speed) or rounds a second, not {shown(pace)}."
-        try:
-            GenerateOptions().changed({name: values[name] for name in values if name != "pace"})
-        except UsageError as error:
-            return str(error)
-        loaded = self._loaded
-        if loaded is None or "mode" not in values:
-            return None
-        mode = Mode(str(values["mode"]))
-        return mode.objection(has_mtp=loaded.has_mtp, has_draft_model=loaded.has_draft_model)
 
     # What the child's threads tell
 
@@ -230,6 +255,8 @@ class LocalBackend:
                 self._replies = max(self._replies - 1, 0)
             case Measured():
                 self._measurements = max(self._measurements - 1, 0)
+            case ComparisonNews(LanesFinished()):
+                self._comparisons = max(self._comparisons - 1, 0)
         self._news.append(news)
 
     def _refused(self, news: Refused) -> None:
@@ -252,8 +279,10 @@ class LocalBackend:
                 self._lose(f"The engine {ending.sentence}", f"{_advice(ending)}{_RESTART}")
 
     def _lose(self, what: str, advice: str = "") -> None:
-        self._let_go(f"{what}." if advice else what)
+        message = f"{what}." if advice else what
+        self._let_go(message)
         self._news.append(Lost(f"{what}: {advice}" if advice else what))
+        self._end_comparisons(message)
 
     def _let_go(self, message: str) -> None:
         """End the child, and close what was asked of it."""
@@ -265,18 +294,12 @@ class LocalBackend:
             self._news.append(Finished(FinishReason.ERROR, tokens, seconds, message))
         self._replies = self._measurements = self._tokens = 0
 
+    def _end_comparisons(self, message: str) -> None:
+        """Close them, after Lost: who hears of their end before it would go on with the engine."""
+        closed = ComparisonNews(LanesFinished(complete=False, message=message))
+        self._news += [closed] * self._comparisons
+        self._comparisons = 0
+
 
 def _advice(ending: Ending) -> str:
     return "give it less with --ram or --context; " if ending.was_killed else ""
-
-
-def _plain(messages: Sequence[ChatMessage]) -> list[dict[str, object]]:
-    """Return the messages as JSON has them, without the halves of letters that a terminal may paste."""
-    return [
-        {
-            "role": each.role,
-            "content": each.content.encode("utf-8", "replace").decode(),
-            **({"ids": list(each.ids)} if each.ids else {}),
-        }
-        for each in messages
-    ]

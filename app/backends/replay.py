@@ -12,9 +12,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from app.backends.base import Loaded, News, Refused, Said
+from app.backends.base import ComparisonNews, Loaded, News, Refused, Said
 from app.backends.trace import read_trace
 from engine.events import Drafted, Finished, FinishReason, Header, Prefilled, Prefilling, Verified, Waiting
+from engine.lanes import LanesFinished
 from engine.options import Mode
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from app.backends.base import ChatMessage
     from app.backends.trace import Trace, TraceItem
+    from engine.lanes import Lane
 
 READING_SECONDS = 1.0
 """Between a reply and the next prompt, so that one sees where it ended."""
@@ -118,6 +120,20 @@ class ReplayBackend:
     def measure(self, messages: Sequence[ChatMessage], depths: Sequence[int], max_tokens: int) -> None:
         """Refuse: there is nothing to measure."""
         self._news.append(Refused("measure", _ONLY_PLAYS))
+
+    def compare(
+        self,
+        messages: Sequence[ChatMessage],
+        lanes: Sequence[Lane],
+        max_tokens: int,
+        repeats: int,
+        options: Mapping[str, object],
+    ) -> None:
+        """Refuse: there is nothing to compare."""
+        self._news.append(ComparisonNews(LanesFinished(complete=False, message=_ONLY_PLAYS)))
+
+    def wiring(self) -> None:
+        """Do nothing: a recording has no layer to run."""
 
     def experts(self) -> None:
         """Do nothing: a recording has no experts in memory."""

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from app.backends.base import (
     CacheKept,
+    ComparisonNews,
     ExpertsSeen,
     LaneEvent,
     Loaded,
@@ -25,41 +24,29 @@ from app.backends.base import (
     Refused,
     Trimmed,
 )
+from app.backends.scripted_job import ScriptedJob
+from app.backends.scripted_lanes import scripted_lanes
+from app.backends.scripted_prompt import ScriptedPrompt
 from app.backends.scripted_reply import ScriptedReply
 from engine.errors import UsageError
-from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling
+from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling, Verified
 from engine.experts import ExpertUse, UnionRow
+from engine.lanes import LaneEvent as ComparedEvent
+from engine.lanes import LanesFinished
 from engine.options import GenerateOptions, Mode
-from engine.text.fit import fit, prompt_room
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from app.backends.base import ChatMessage, News
     from engine.events import Event
+    from engine.lanes import Lane, LanesNews
 
 MODEL = "scripted"
 _WEIGHTS_BYTES = 671_000_000
 _MEMORY = Memory(350_000_000, 500_000_000)
 _NOT_RUNNING = "The scripted engine is not running: restart it first."
-
-
-@dataclass(eq=False, slots=True)
-class _Job:
-    """A reply or a measurement, asked for or under way."""
-
-    messages: tuple[ChatMessage, ...]
-    values: dict[str, object]
-    lanes: deque[int] | None = None
-    """Depths still to be measured; None for a reply."""
-    lane: int = 0
-    reply: ScriptedReply | None = None
-    options: GenerateOptions = field(default_factory=GenerateOptions)
-    prompt_tokens: int = 0
-    prefilled: bool = False
-    drafted: bool = False
-    """Whether a round is to be verified."""
 
 
 class ScriptedBackend:
@@ -95,7 +82,7 @@ class ScriptedBackend:
         self._pace = 0.0
         self._paused = False
         self._steps = 0
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[ScriptedJob] = deque()
         """The first one is under way."""
         self._at = 0.0
         """Until when rounds have been done, by the clock."""
@@ -133,7 +120,7 @@ class ScriptedBackend:
         except UsageError as error:
             self._news.append(Finished(FinishReason.ERROR, 0, 0.0, str(error)))
             return
-        self._jobs.append(_Job(tuple(messages), dict(options)))
+        self._jobs.append(ScriptedJob(tuple(messages), dict(options)))
 
     def change(self, values: Mapping[str, object]) -> None:
         """Set options, and pace; depth and mode hold from the next round."""
@@ -153,14 +140,16 @@ class ScriptedBackend:
         self._settings |= changed
         live: dict[str, object] = {name: changed[name] for name in ("depth", "mode") if name in changed}
         for job in self._jobs:
-            if job.lanes is None:
+            if job.lanes is None and job.comparison is None:
                 job.values |= live
                 job.options = job.options.changed(live)
 
     def cancel(self) -> None:
         """End all that was asked for so far."""
         for job in self._jobs:
-            if job.lanes is not None:
+            if job.comparison is not None:
+                self._news.append(ComparisonNews(LanesFinished(complete=False)))
+            elif job.lanes is not None:
                 if job.reply is not None:
                     self._tell(job, job.reply.finished(FinishReason.CANCELLED))
                 self._news.append(Measured(complete=False))
@@ -185,9 +174,31 @@ class ScriptedBackend:
     def measure(self, messages: Sequence[ChatMessage], depths: Sequence[int], max_tokens: int) -> None:
         """Decode the reply once more at each depth."""
         if self._is_running:
-            self._jobs.append(_Job(tuple(messages), {"max_tokens": max_tokens}, deque(depths)))
+            self._jobs.append(ScriptedJob(tuple(messages), {"max_tokens": max_tokens}, deque(depths)))
         else:
             self._news += (Refused("measure", _NOT_RUNNING), Measured(complete=False))
+
+    def compare(
+        self,
+        messages: Sequence[ChatMessage],
+        lanes: Sequence[Lane],
+        max_tokens: int,
+        repeats: int,
+        options: Mapping[str, object],
+    ) -> None:
+        """Decode the script's reply in every lane."""
+        if not self._is_running:
+            self._news.append(ComparisonNews(LanesFinished(complete=False, message=_NOT_RUNNING)))
+            return
+        job = ScriptedJob(tuple(messages), {**options, "max_tokens": max_tokens})
+        chosen = self._options(job)
+        prompt = ScriptedPrompt.of(messages, self._seed, chosen, self._context)
+        job.comparison = scripted_lanes(prompt, lanes, chosen, repeats, self._reply_tokens, self._acceptance)
+        self._jobs.append(job)
+
+    def wiring(self) -> None:
+        """Refuse: a script has no layer to run."""
+        self._news.append(Refused("wiring", "The scripted engine has no MTP layer to run."))
 
     def experts(self) -> None:
         """Tell of two layers of eight experts that the script pretends to have."""
@@ -215,16 +226,21 @@ class ScriptedBackend:
         self._jobs.clear()
         self._loading.clear()
 
-    def _tell(self, job: _Job, event: Event) -> None:
+    def _tell(self, job: ScriptedJob, event: Event) -> None:
         self._news.append(event if job.lanes is None else LaneEvent(job.lane, event))
 
-    def _options(self, job: _Job) -> GenerateOptions:
+    def _options(self, job: ScriptedJob) -> GenerateOptions:
         base = GenerateOptions(mode=Mode.MTP if self._has_mtp else Mode.NGRAM)
-        lane = {} if job.lanes is None else {"depth": job.lane}
-        return base.changed({**self._settings, **job.values, **lane})
+        options = base.changed({**self._settings, **job.values})
+        if job.lanes is None:
+            return options
+        mode = Mode.MTP if options.mode is Mode.AUTO else options.mode  # which has no depths of its own
+        return options.changed({"mode": mode, "depth": job.lane})
 
-    def _advance(self, job: _Job) -> None:
-        if job.reply is None:
+    def _advance(self, job: ScriptedJob) -> None:
+        if job.comparison is not None:
+            self._compare(job, job.comparison)
+        elif job.reply is None:
             self._begin(job)
         elif not job.prefilled:
             self._prefill(job, job.reply)
@@ -233,7 +249,7 @@ class ScriptedBackend:
                 if self._jobs and self._jobs[0] is job and job.reply is not None:
                     self._round(job, job.reply)
 
-    def _begin(self, job: _Job) -> None:
+    def _begin(self, job: ScriptedJob) -> None:
         """Open a reply, or a measurement's next lane."""
         if job.lanes is not None:
             if not job.lanes:
@@ -241,30 +257,37 @@ class ScriptedBackend:
                 self._news.append(Measured(complete=True))
                 return
             job.lane = job.lanes.popleft()
-        words = [4 + len(message.content.split()) for message in job.messages]
-        found = fit(
-            [message.role for message in job.messages],
-            prompt_room(self._context),
-            lambda kept: sum(words[index] for index in kept),
-        )
-        if found.dropped_turns and job.lanes is None:
-            self._news.append(Trimmed(found.dropped_turns))
-        job.prompt_tokens = sum(words[index] for index in found.kept)
         job.options, job.prefilled, job.drafted = self._options(job), False, False
-        key = f"{self._seed}/{[message.content for message in job.messages]}"
-        if job.options.temperature > 0:
-            key += f"/{job.options.seed}"
-        room = self._context - job.prompt_tokens
-        key = sha256(key.encode()).hexdigest()  # a chat may be long, and each round begins with the key
-        job.reply = ScriptedReply(key, job.options, self._reply_tokens, room, self._acceptance)
+        prompt = ScriptedPrompt.of(job.messages, self._seed, job.options, self._context)
+        if prompt.dropped_turns and job.lanes is None:
+            self._news.append(Trimmed(prompt.dropped_turns))
+        job.prompt_tokens = prompt.tokens
+        job.reply = ScriptedReply(prompt.key, job.options, self._reply_tokens, prompt.room, self._acceptance)
         self._tell(job, Header(MODEL, job.options))
-        if room < 1:
+        if prompt.room < 1:
             message = f"The prompt has {job.prompt_tokens:,} tokens and the context holds {self._context:,}."
             self._end(job, job.reply.finished(FinishReason.ERROR, message))
         else:
             self._tell(job, Prefilling(1, 3, job.prompt_tokens, 0, 0.0005 * job.prompt_tokens))
 
-    def _prefill(self, job: _Job, reply: ScriptedReply) -> None:
+    def _compare(self, job: ScriptedJob, comparison: Iterator[LanesNews]) -> None:
+        """Go on to the end of as many rounds as a drain does."""
+        rounds = 0
+        for news in comparison:
+            self._news.append(ComparisonNews(news))
+            if isinstance(news, LanesFinished):
+                self._jobs.popleft()
+                return
+            if isinstance(news, ComparedEvent) and isinstance(news.event, Verified):
+                rounds += 1
+                job.compared_rounds += 1
+                if job.compared_rounds == self._lose_after:
+                    self._lose(job)
+                    return
+            if rounds == self._rounds_per_drain:
+                return
+
+    def _prefill(self, job: ScriptedJob, reply: ScriptedReply) -> None:
         reused = min(self._cached_tokens, job.prompt_tokens - 1)
         self._cached_tokens, job.prefilled = job.prompt_tokens, True
         self._tell(job, Prefilled(job.prompt_tokens, reused, 0.001 * (job.prompt_tokens - reused)))
@@ -273,7 +296,7 @@ class ScriptedBackend:
         job.drafted = True
         self._round(job, reply)
 
-    def _rounds_due(self, job: _Job) -> int:
+    def _rounds_due(self, job: ScriptedJob) -> int:
         rates = [self._rounds_per_second, self._pace if job.lanes is None else 0.0]
         rate = min((each for each in rates if each > 0), default=0.0)
         now = self._clock()
@@ -284,7 +307,7 @@ class ScriptedBackend:
         self._at += due / rate
         return due
 
-    def _round(self, job: _Job, reply: ScriptedReply) -> None:
+    def _round(self, job: ScriptedJob, reply: ScriptedReply) -> None:
         """Verify what was drafted, and draft again."""
         if job.drafted:
             self._tell(job, reply.verify())
@@ -293,7 +316,9 @@ class ScriptedBackend:
                 self._end(job, reply.finished(reply.reason))
                 return
             if reply.rounds == self._lose_after:
-                self._lose(job, reply)
+                if job.lanes is None:
+                    self._tell(job, reply.finished(FinishReason.ERROR, "The scripted engine was lost."))
+                self._lose(job)
                 return
             if reply.rounds == self._fail_after:
                 self._fail_after = None
@@ -309,7 +334,7 @@ class ScriptedBackend:
         if drafted is not None:
             self._tell(job, drafted)
 
-    def _end(self, job: _Job, finished: Finished) -> None:
+    def _end(self, job: ScriptedJob, finished: Finished) -> None:
         self._tell(job, finished)
         if job.lanes is None:
             self._jobs.popleft()
@@ -317,11 +342,10 @@ class ScriptedBackend:
         else:
             job.reply = None  # the next lane
 
-    def _lose(self, job: _Job, reply: ScriptedReply) -> None:
+    def _lose(self, job: ScriptedJob) -> None:
         self._lose_after, self._is_running = None, False
-        if job.lanes is None:
-            self._tell(job, reply.finished(FinishReason.ERROR, "The scripted engine was lost."))
         self._jobs.clear()
-        self._news.append(
-            Lost("The scripted engine was lost, as it was told: your next prompt starts it again.")
-        )
+        message = "The scripted engine was lost, as it was told: your next prompt starts it again."
+        self._news.append(Lost(message))
+        if job.comparison is not None:
+            self._news.append(ComparisonNews(LanesFinished(complete=False, message=message)))

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _EXPERTS, _CHOSEN, _LAYERS = 16, 2, 3
 _EXPERT_BYTES = 44_040_192
 _DRAFT_SECONDS, _PASS_SECONDS, _TOKEN_SECONDS = 0.002, 0.030, 0.004
+_AUTO_DEPTH, _CHOICE = 2, "Depth 2: 2.35 tokens in 42 ms; depth 0: 1.00 tokens in 30 ms."
+"""Mode auto always chooses alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class _Round:
     """How many of the drafts are."""
     drafts: tuple[ScriptedToken, ...]
     drafted: Drafted
+    choice: str | None
+    """In mode auto: why so many were drafted."""
 
 
 class ScriptedReply:
@@ -87,6 +91,9 @@ class ScriptedReply:
         left = self._script[self._spoken : self._spoken + MAX_DEPTH + 2]
         if number == 0:
             mode = Mode.ORDINARY
+        choice = None
+        if mode is Mode.AUTO and number:
+            depth, choice = _AUTO_DEPTH, _CHOICE
         depth = 0 if mode is Mode.ORDINARY else min(depth, self._most - self._spoken - 1)
         random = self._random("draft")
         right = min(self._right(random.random(), mode), depth, len(left))
@@ -100,7 +107,7 @@ class ScriptedReply:
             DraftedToken(each.id, each.text, -random.random() if sure else None) for each in drafts
         )
         drafted = Drafted(number, tokens)
-        self._round = _Round(number, mode, right, tuple(drafts), drafted)
+        self._round = _Round(number, mode, right, tuple(drafts), drafted, choice)
         return drafted if tokens else None
 
     def verify(self) -> Verified:
@@ -149,6 +156,7 @@ class ScriptedReply:
             prefetch_wasted=loads // 3,
             bytes_read=(loads + loads // 3) * _EXPERT_BYTES,
             detail=self._detail(random, now, spoken) if self._options.detail else None,
+            choice=now.choice,
         )
 
     def _right(self, draw: float, mode: Mode) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from app.backends.base import (
     CacheKept,
     CacheRecalled,
+    ComparisonNews,
     ExpertsSeen,
     LaneEvent,
     Loaded,
@@ -17,10 +18,14 @@ from app.backends.base import (
     Memory,
     Refused,
     Trimmed,
+    WiringFound,
+    WiringProgress,
 )
+from engine import lanes_json
 from engine.errors import UsageError
 from engine.event_json import from_json
 from engine.experts import ExpertUse
+from engine.lab.results import WiringReport
 from engine.options import GenerateOptions
 
 if TYPE_CHECKING:
@@ -39,8 +44,8 @@ class Hello:
 
 
 WorkerNews: TypeAlias = (
-    "Event | Hello | Loading | Loaded | Memory | Trimmed | LaneEvent | Measured | CacheKept | CacheRecalled"
-    " | ExpertsSeen | Refused"
+    "Event | Hello | Loading | Loaded | Memory | Trimmed | LaneEvent | Measured | ComparisonNews"
+    " | CacheKept | CacheRecalled | ExpertsSeen | WiringProgress | WiringFound | Refused"
 )
 
 
@@ -69,11 +74,20 @@ def read_line(data: bytes) -> WorkerNews:
             return CacheKept(_whole(line, "bytes"))
         case "recalled":
             return CacheRecalled(_whole(line, "tokens"))
+        case "wiring_progress":
+            return WiringProgress(_whole(line, "done"), _whole(line, "total"), _text(line, "what"))
+        case "wiring":
+            report = line.get("report")
+            if report is not None and not isinstance(report, dict):
+                raise ValueError("its report is no object")
+            return WiringFound(None if report is None else WiringReport.from_json(report))
         case "experts":
             return ExpertsSeen(ExpertUse.from_json(line))
         case "error":
             command = line.get("command")
             return Refused(command if isinstance(command, str) else None, _text(line, "message"))
+    if lanes_json.is_of_lanes(line):
+        return ComparisonNews(lanes_json.from_json(line))
     if "lane" in line:
         depth = _whole(line, "lane")
         return LaneEvent(depth, from_json({key: line[key] for key in line if key != "lane"}))

@@ -21,7 +21,7 @@ from engine.event_json import to_json
 from engine.events import Finished, Header, Prefilling, Verified
 from engine.lanes import Lane, LaneEvent, LanesFinished, LanesPlanned, LanesPrepared
 from engine.lanes_report import LanesReport
-from engine.options import Acceptance, GenerateOptions, Mode
+from engine.options import GenerateOptions, Mode
 from engine.surface import reply_options
 
 if TYPE_CHECKING:
@@ -195,42 +195,21 @@ class _Measured:
 
     def print(self, *, as_json: bool) -> int:
         """Write the result to standard output and everything else to standard error; the exit code."""
+        from app.commands.compare_table import document, is_promised
+
         interleaved = all(planned.interleaved for planned in self.planned)
         if as_json:
             print(json.dumps(self.report.to_json(interleaved=interleaved), allow_nan=False))
         else:
-            self._print_table()
+            print(document(self.report, self.options, self.planned, self.prepared))
         sys.stdout.flush()
         if self.error is not None:
             return fail(self.error, 1)
         difference = self.report.first_difference()
-        if difference is not None and self._is_promised:
+        if difference is not None and is_promised(self.options):
             files = " and ".join(harmless(str(path)) for path in self._save(difference))
             return fail(f"The lanes' texts differ, which must not be: report it, with {files}.", 1)
         return INTERRUPTED if self.broken_off else 0
-
-    def _print_table(self) -> None:
-        from app.commands.compare_table import conclusions, table
-
-        print(table(self.report))
-        lines = conclusions(self.report, self.options)
-        same = "yes" if self.report.identical_text else "no" if self._is_promised else "not promised"
-        lines.append(f"Identical text: {same}.")
-        if self.prepared:
-            prefill = sum(prepared.prefill_seconds for prepared in self.prepared)
-            catchup = sum(prepared.catchup_seconds for prepared in self.prepared)
-            lines.append(
-                f"Outside the rates: reading the prompt {prefill:.2f} s, feeding it to the MTP layer "
-                f"{catchup:.2f} s, once for all lanes."
-            )
-        lines += dict.fromkeys(planned.why for planned in self.planned)
-        for line in lines:
-            print(f"\n{line}")
-
-    @property
-    def _is_promised(self) -> bool:
-        """Whether every lane must write the same text."""
-        return self.options.temperature == 0 or self.options.accept is Acceptance.COUPLED
 
     def _save(self, places: Sequence[tuple[int, int, int]]) -> list[Path]:
         """Write decodes as traces that `draftscope replay` plays."""

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from app.figures import Comparison
 from app.why import verdict
 from engine.offload.sizes import shown_bytes
-from engine.options import Mode
+from engine.options import Acceptance, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.lanes import LanesPlanned, LanesPrepared
     from engine.lanes_report import LanesReport
     from engine.options import GenerateOptions
 
@@ -44,14 +45,56 @@ def table(report: LanesReport) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
+def document(
+    report: LanesReport,
+    options: GenerateOptions,
+    planned: Sequence[LanesPlanned],
+    prepared: Sequence[LanesPrepared],
+) -> str:
+    """Return all of it as Markdown: the table, what follows from it, and how it was measured."""
+    lines = conclusions(report, options)
+    lines.append(f"Identical text: {same_text(report, options)}.")
+    if prepared:
+        lines.append(outside_rates(prepared))
+    lines += dict.fromkeys(each.why for each in planned)
+    return "\n\n".join([table(report), *lines])
+
+
+def is_promised(options: GenerateOptions) -> bool:
+    """Whether every lane must write the same text."""
+    return options.temperature == 0 or options.accept is Acceptance.COUPLED
+
+
+def same_text(report: LanesReport, options: GenerateOptions) -> str:
+    """Return whether the lanes' texts are the same, in a word or two."""
+    if report.identical_text:
+        return "yes"
+    return "no" if is_promised(options) else "not promised"
+
+
+def outside_rates(prepared: Sequence[LanesPrepared]) -> str:
+    """Return what was done once for all lanes, and counts in no lane's speed."""
+    prefill = sum(each.prefill_seconds for each in prepared)
+    catchup = sum(each.catchup_seconds for each in prepared)
+    return (
+        f"Outside the rates: reading the prompt {prefill:.2f} s, feeding it to the MTP layer "
+        f"{catchup:.2f} s, once for all lanes."
+    )
+
+
 def conclusions(report: LanesReport, options: GenerateOptions) -> list[str]:
-    """Return the sentences below the table: the winner, and what decides for it and against the slowest."""
+    """Return the sentences below the table: its legend where it has ratios, and what follows from them."""
+    return ([] if report.best is None else [_LEGEND]) + verdicts(report, options)
+
+
+def verdicts(report: LanesReport, options: GenerateOptions) -> list[str]:
+    """Return the winner, and what decides for it and against the slowest."""
     best, baseline = report.best, report.baseline
     if baseline is None:
         return ["No ratio: depth 0 is not among the depths."]
     if best is None:
         return ["No ratio: depth 0 and another lane have not both decoded the same tokens."]
-    said = [_LEGEND, _winner(report, best)]
+    said = [_winner(report, best)]
     drafting = [lane for lane in range(len(report.lanes)) if lane != baseline and report.ratio(lane)]
     fastest = max(drafting, key=lambda lane: report.ratio(lane) or 0.0)
     slowest = min(drafting, key=lambda lane: report.ratio(lane) or 0.0)

@@ -59,9 +59,6 @@ def export(
     if not exchanges:
         raise UsageError("There is nothing to export yet.")
     title = title or title_of(exchanges[0].user) or "chat"
-    path = exports_folder() if path is None else path.expanduser()
-    if path.is_dir():
-        path = path / f"{_file_name(title)}{kind.suffix}"
     match kind:
         case Kind.MARKDOWN:
             text = markdown(conversation, title)
@@ -71,6 +68,14 @@ def export(
             text = svg(conversation, title, theme)
         case Kind.TRACE:
             text = trace(conversation, title)
+    return write_new(text, title, kind.suffix, path)
+
+
+def write_new(text: str, title: str, suffix: str, path: Path | None = None) -> Path:
+    """Write a text to a file that is not there yet, named for the title in a folder; see `export`."""
+    path = exports_folder() if path is None else path.expanduser()
+    if path.is_dir():
+        path = path / f"{_file_name(title)}{suffix}"
     try:
         return _write(path, text.encode("utf-8", "replace"))
     except OSError as error:

@@ -37,6 +37,7 @@ NOTICE_SECONDS = 8.0
 _UNDER_WAY = {
     Status.LOADING: "loading",
     Status.MEASURING: "measuring",
+    Status.COMPARING: "comparing",
     Status.LOST: "engine lost",
 }
 

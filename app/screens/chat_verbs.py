@@ -120,6 +120,16 @@ class ChatVerbs(_Base):
     def verb_measure(self, _argument: str) -> None:
         self.chat.measure()
 
+    def verb_compare(self, argument: str) -> None:
+        from app.lanes_text import read_lanes
+        from app.screens.compare import CompareScreen
+
+        if not self.chat.backend.is_live:
+            raise UsageError("A recording can be watched, but nothing compared: start draftscope to chat.")
+        if argument:
+            read_lanes(argument, self.chat.drafter)
+        self.app.push_screen(CompareScreen(self.chat, argument))
+
     def verb_regenerate(self, _argument: str) -> None:
         self.chat.regenerate()
 
@@ -230,6 +240,14 @@ class ChatVerbs(_Base):
         if model is None:
             raise UsageError("There is no checkpoint behind this chat; /checkpoint FOLDER shows another one.")
         self.app.push_screen(CheckpointScreen(model))
+
+    def verb_wiring(self, _argument: str) -> None:
+        from app.screens.wiring import WiringScreen
+
+        if not self.chat.backend.is_live:
+            raise UsageError("A recording has no MTP layer to run: load a checkpoint.")
+        if self.chat.wiring is not None or self.chat.find_wiring():
+            self.app.push_screen(WiringScreen(self.chat))
 
     def verb_restart(self, _argument: str) -> None:
         self.chat.restart()

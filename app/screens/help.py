@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 TOPICS: Mapping[str, str] = {
     "prompt": (
         "Write, and send with enter; a line that begins with / is a command. The reply grows above, each "
-        "token in the colour of its origin."
+        "token in the colour of its origin. f3 compares what every depth costs and gains."
     ),
     "transcript": (
         "Here single letters act. Move the token cursor with the arrows to look at a token; digits set how "
         "far ahead is drafted."
     ),
     "compare": (
-        "The same prompt and seed at several depths, one lane each. A ratio stands only between lanes that "
-        "decoded the same tokens."
+        "The same prompt and seed at several depths, one lane each; modes as well: ngram 2, auto. A ratio "
+        "stands only between lanes that decoded the same tokens. Letters act while the lanes have the focus."
     ),
 }
 """What is said first, for each place that help is asked for from."""
@@ -51,7 +51,8 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     ("at position k", "rounds in which draft k was accepted / rounds that drafted it"),
     ("tokens a pass", "the mean length, 1 + accepted / rounds: one token is the main model's own"),
     ("tokens/s", "of the engine's own rounds; pace and pauses are not in it"),
-    ("×", "speed over that of depth 0, only where both decoded the same tokens"),
+    ("×", "speed over that of depth 0, only where both decoded the same tokens: by measuring, or by f3"),
+    ("auto", "the MTP layer, at the depth that what was measured makes fastest; rows are by what it drafted"),
     ("coupled", "both models pick with the same noise, so one seed gives one text at every depth"),
     ("rejection", "keeps the law of sampling but not the text, and accepts more"),
     ("in RAM", "expert uses that found their expert in memory or on its way / all uses"),

@@ -28,6 +28,7 @@ EVERYWHERE: list[BindingType] = [
     Binding("f7", "screen.less", "less depth", id="chat.less", group=_DEPTH, priority=True),
     Binding("f8", "screen.more", "more depth", id="chat.more", group=_DEPTH, priority=True),
     _verb("f2", "mode", "mode", "chat.mode", show=True),
+    _verb("f3", "compare", "compare", "chat.compare", show=True),
     _verb("f4", "pause", "pause", "chat.pause", show=True),
     _verb("f6", "inspect", "inspect", "chat.inspect", show=True),
     _verb("f1", "help", "help", "chat.help", show=True),

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
     from app.backends.base import Loading, Memory
 
-MODE_NAMES = {Mode.MTP: "MTP", Mode.AUTO: "MTP", Mode.NGRAM: "n-gram", Mode.ORDINARY: "ordinary"}
+MODE_NAMES = {
+    Mode.MTP: "MTP",
+    Mode.AUTO: "MTP",
+    Mode.NGRAM: "n-gram",
+    Mode.MODEL: "draft model",
+    Mode.ORDINARY: "ordinary",
+}
 
 ESTIMATE_AFTER_SECONDS = 2.0
 """Of loading: before that, its rate says nothing."""

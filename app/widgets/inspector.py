@@ -157,6 +157,8 @@ def _round_lines(event: Verified, round_index: int) -> list[Content]:
         _line("drafting", _milliseconds(event.draft_seconds)),
         _line("verifying", _milliseconds(event.verify_seconds)),
     ]
+    if event.choice:
+        lines.append(_line("auto's choice", event.choice))
     if event.catchup_seconds:
         lines.append(_line("catching up", _milliseconds(event.catchup_seconds)))
     lines.append(_line("waiting", f"{_milliseconds(event.wait_seconds)} of it, for reads"))

@@ -7,6 +7,7 @@ times a second.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from textual.widgets import Sparkline, Static
 
 from app.why import why
 from app.widgets.bars import PositionBars, padded, percentage
-from engine.options import Acceptance, GenerateOptions
+from engine.options import Acceptance, GenerateOptions, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,9 @@ SHORT_LINES = 28
 
 UNKNOWN = "–"
 _WIDE_COLUMNS = 30
+_SENTENCES = ("panel-choice", "panel-why")
+"""These wrap, so that their height is known only to the layout."""
+_CHOSEN = re.compile(r"Depth (\d+)(: | on trial: )")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class SidePanel(VerticalScroll, can_focus=False):
         yield Static(id="panel-experts")
         yield Static("MEASURED", classes="panel-heading")
         yield Static(id="panel-measured")
+        yield Static(id="panel-choice")
         yield Static(id="panel-why")
 
     def on_resize(self, _event: events.Resize) -> None:
@@ -129,6 +134,10 @@ class SidePanel(VerticalScroll, can_focus=False):
         self._put("panel-length", length_line(recent))
         self._put("panel-experts", experts_lines(recent, due.disk_limit, columns))
         self._put("panel-measured", measured_lines(figures.rows(options.mode, options.depth), columns))
+        is_auto = options.mode is Mode.AUTO
+        self.query_one("#panel-choice", Static).display = is_auto
+        if is_auto:
+            self._put("panel-choice", Content(choice_line(figures.auto_depth, figures.auto_choice)))
         self._put("panel-why", Content(why(figures, options, due.measure_key)))
 
     def _put(self, ident: str, text: Content) -> None:
@@ -137,7 +146,7 @@ class SidePanel(VerticalScroll, can_focus=False):
             return
         self._texts[ident] = text
         has_grown = before is None or before.plain.count("\n") != text.plain.count("\n")
-        self.query_one(f"#{ident}", Static).update(text, layout=has_grown or ident == "panel-why")
+        self.query_one(f"#{ident}", Static).update(text, layout=has_grown or ident in _SENTENCES)
 
 
 def speed_line(counters: Counters, ratio: float | None, columns: int) -> Content:
@@ -183,7 +192,7 @@ def experts_lines(counters: Counters, disk_limit: str | None, columns: int) -> C
     cells = (
         (f"{UNKNOWN if loads is None else f'{loads:.1f}'} loads/token", 17),
         (f"{percentage(hits)} {'in RAM' if is_wide else 'RAM'}", 0),
-        (f"{_bytes(read)}/token", 17),
+        (f"{bytes_text(read)}/token", 17),
         (f"{'waiting' if is_wide else 'wait'} {percentage(waiting)}", 0),
     )
     gap = 0 if is_wide else 2
@@ -195,15 +204,34 @@ def experts_lines(counters: Counters, disk_limit: str | None, columns: int) -> C
     return Content(text) if loads or read or waiting else Content.styled(text, "$text-disabled")
 
 
+def choice_line(depth: int | None, sentence: str) -> str:
+    """Return what mode auto chose for its last round, and why, in the engine's own figures.
+
+    What was drafted may be less or more, since every draft is weighed when it is due.
+    """
+    if depth is None:
+        return "auto has not chosen a depth yet."
+    found = _CHOSEN.match(sentence)
+    if found is not None:
+        verb = "tries" if "trial" in found[2] else "chose"
+        drafted = "" if found[1] == str(depth) else f", drafted {depth}"
+        return f"auto {verb} {found[1]}{drafted}: {sentence[found.end() :]}"
+    return f"auto chose {depth}" + (f": {sentence[0].lower()}{sentence[1:]}" if sentence else ".")
+
+
 def measured_lines(rows: Sequence[MeasuredRow], columns: int) -> Content:
-    """Return the table; figures stand under each other by their decimal points."""
+    """Return the table; figures stand under each other by their decimal points.
+
+    Rows of mode auto are headed so: they are by what was drafted, which nobody had asked for.
+    """
     spare = max(0, min(2, (columns - 23) // 3))
     widths = (7 + spare, 6 + spare, 5 + spare)
 
     def line(depth: str, *cells: str) -> str:
         return depth.ljust(5) + "".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
 
-    lines = [Content.styled(line("depth", "tok/s", "×", "n"), "$text-muted")]
+    heading = "auto" if rows and rows[0].mode is Mode.AUTO else "depth"
+    lines = [Content.styled(line(heading, "tok/s", "×", "n"), "$text-muted")]
     for row in rows:
         speed, ratio = row.tokens_per_second, row.ratio
         text = line(
@@ -227,7 +255,8 @@ def _from_zero(series: Sequence[float], columns: int) -> list[float]:
     return [0.0] * max(1, columns - len(last)) + last
 
 
-def _bytes(count: float | None) -> str:
+def bytes_text(count: float | None) -> str:
+    """Return an amount as the panel writes it."""
     if count is None:
         return f"{UNKNOWN} MB"
     if count >= 1e9:

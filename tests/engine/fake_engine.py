@@ -30,6 +30,10 @@ from engine.events import (
     Waiting,
 )
 from engine.experts import ExpertUse, UnionRow
+from engine.lab.intervals import Interval
+from engine.lab.results import WiringReport, WiringRow
+from engine.lab.wiring import BASE
+from engine.lanes import LaneEvent, LanesFinished, LanesPlanned, LanesPrepared
 from engine.options import Mode
 from engine.text.generation import GenerationDefaults
 from engine.text.template import ChatTemplate
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from engine.events import Event
+    from engine.lanes import Lane, LanesNews
     from engine.options import GenerateOptions
     from engine.surface import LoadSettings
 
@@ -72,6 +77,13 @@ class FakeEngine:
     def logits(self, token_ids: Sequence[int]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
         return np.arange(len(token_ids) * 8, dtype=np.float32).reshape(-1, 8)
 
+    def wiring(self, text: str | None, progress: Callable[[int, int, str], None]) -> WiringReport | None:
+        progress(1, 2, "half of it")
+        if not self.has_mtp:
+            raise CheckpointError("This checkpoint has no MTP layer.")
+        rows = (WiringRow(BASE, (0.9, 0.5), 0.5, Interval(0, 0, 0), Interval(0, 0, 0)),)
+        return WiringReport("", text or "replies", 1, 2, rows, (), 0)
+
     def expert_use(self) -> ExpertUse:
         return ExpertUse((1, 2), 4, 2, ((1, 0, 2, 0), (0, 3, 0, 0)), (UnionRow(1, 3, 2.0),), ((0, 2), ()))
 
@@ -97,6 +109,44 @@ class FakeEngine:
         self.controls.depth = options.depth
         self.controls.begin()
         return self._events(ids, options)
+
+    def compare(
+        self, token_ids: Sequence[int], lanes: Sequence[Lane], options: GenerateOptions, *, repeats: int = 1
+    ) -> Iterator[LanesNews]:
+        if len(token_ids) >= self.context:
+            raise UsageError(f"The prompt has {len(token_ids)} tokens and the context holds {self.context}.")
+        if self.folder.name == "slow-start":
+            time.sleep(0.3)
+        self.controls.begin()
+        return self._lanes(list(token_ids), tuple(lanes), options, repeats)
+
+    def _lanes(
+        self, ids: list[int], lanes: tuple[Lane, ...], options: GenerateOptions, repeats: int
+    ) -> Iterator[LanesNews]:
+        yield LanesPlanned(lanes, repeats, True, f"Seed {options.seed}.", 5)
+        yield LaneEvent(None, 0, Prefilling(1, 2, len(ids), 0, 0.1))
+        yield LanesPrepared(0.25, 0.5)
+        for repeat in range(repeats):
+            for number, lane in enumerate(lanes):
+                for done in range(options.max_tokens):
+                    self.controls.hold(time.perf_counter())  # so that pace would be noticed
+                    if self.controls.cancelled:
+                        yield LaneEvent(number, repeat, Finished(FinishReason.CANCELLED, done, 0.5))
+                        yield LanesFinished(complete=False)
+                        return
+                    if self.folder.name == "explode":
+                        raise RuntimeError("kernel on fire")
+                    if self.folder.name == "damaged":
+                        yield LanesFinished(False, "shard 7 is gone")
+                        return
+                    if self.folder.name == "hang":
+                        time.sleep(FOREVER)
+                    token = Token(ids[done % len(ids)], "", Origin.ORDINARY, 0, -0.5, None)
+                    round_ = Verified(done, lane.mode, self.controls.depth, 0, (token,), ())
+                    yield LaneEvent(number, repeat, round_)
+                yield LaneEvent(number, repeat, Finished(FinishReason.LENGTH, options.max_tokens, 0.5))
+        if self.folder.name != "unsaid":
+            yield LanesFinished(complete=True)
 
     def _events(self, ids: list[int], options: GenerateOptions) -> Iterator[Event]:
         fault = self.folder.name

@@ -18,6 +18,7 @@ import pytest
 from engine.event_json import from_json
 from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling, Verified, Waiting
 from engine.experts import ExpertUse
+from engine.lab.results import WiringReport
 from engine.options import Acceptance, Mode
 from engine.surface import LoadSettings
 
@@ -314,6 +315,21 @@ def test_experts_are_told_at_once_in_the_middle_of_a_reply(client: Client) -> No
     assert ExpertUse.from_json(told).uses == ((1, 0, 2, 0), (0, 3, 0, 0))
     client.send({"command": "cancel"})
     assert client.until("finished")[-1]["reason"] == "cancelled"
+
+
+def test_the_wiring_lab_reports_and_is_refused_without_a_layer(client: Client) -> None:
+    client.load()
+    client.send({"command": "wiring", "text": "some text"})
+    lines = client.until("wiring")
+    assert [line["event"] for line in lines if line["event"] != "memory"] == ["wiring_progress", "wiring"]
+    report = WiringReport.from_json(lines[-1]["report"])
+    assert report.source == "some text"
+    assert report.model == "model"
+    client.load("no-mtp")
+    client.send({"command": "wiring"})
+    refused = client.until("error")[-1]
+    assert refused["command"] == "wiring"
+    assert "no MTP layer" in refused["message"]
 
 
 def test_measuring_runs_the_same_reply_at_every_depth(client: Client) -> None:

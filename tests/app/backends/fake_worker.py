@@ -38,7 +38,7 @@ class FakeWorker:
                 self.cancelled.set()
             elif name == "quit" and self.path != "deaf":
                 break
-            elif name in ("load", "generate", "measure"):
+            elif name in ("load", "generate", "measure", "compare"):
                 self.jobs.put(command)
         if self.path == "deaf":
             time.sleep(3600)
@@ -50,6 +50,8 @@ class FakeWorker:
                 self.load(str(job["path"]))
             elif job["command"] == "generate":
                 self.generate(job)
+            elif job["command"] == "compare":
+                self.compare(job)
             else:
                 self.measure(job)
 
@@ -113,6 +115,22 @@ class FakeWorker:
             case "noisy":
                 for _ in range(5000):
                     print("x" * 100, file=sys.stderr)
+
+    def compare(self, job: Line) -> None:
+        if self.path == "refuses-replies":
+            say({"event": "lanes_finished", "complete": False, "message": "It has no tokenizer."})
+            return
+        why = json.dumps({name: job[name] for name in ("options", "max_tokens", "fit", "messages")})
+        say(
+            {"event": "lanes_planned", "lanes": job["lanes"], "repeats": job["repeats"]}
+            | {"interleaved": True, "why": why, "fork_bytes": 0}
+        )
+        if self.path == "dies":
+            os._exit(7)
+        tag = {"lane": 1, "repeat": 0}
+        say({"event": "finished", "reason": "length", "tokens": 4, "seconds": 1.0, "compare": tag})
+        if self.path != "endless":
+            say({"event": "lanes_finished", "complete": True})
 
     def measure(self, job: Line) -> None:
         if self.path == "refuses-replies":

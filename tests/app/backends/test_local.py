@@ -14,6 +14,7 @@ import pytest
 from app.backends.base import (
     Backend,
     ChatMessage,
+    ComparisonNews,
     LaneEvent,
     Loaded,
     Loading,
@@ -25,6 +26,8 @@ from app.backends.base import (
 )
 from app.backends.local import LocalBackend
 from engine.events import Finished, FinishReason, Header, Verified
+from engine.lanes import Lane, LanesFinished, LanesPlanned
+from engine.lanes import LaneEvent as ComparedEvent
 from engine.options import Mode
 from engine.surface import LoadSettings
 from tests.app.backends.waiting import is_gone, news_until, only, until, wait_until
@@ -110,6 +113,64 @@ def test_measuring_is_lanes_and_an_end(make: Callable[..., LocalBackend]) -> Non
     assert only(news, Measured) == [Measured(complete=True)]
 
 
+LANES = (Lane(Mode.ORDINARY, 0), Lane(Mode.AUTO, 0), Lane(Mode.MTP, 2))
+
+
+def compare(backend: LocalBackend) -> None:
+    backend.compare(HELLO, LANES, 8, 2, {"temperature": 0.5})
+
+
+def is_over(news: News) -> bool:
+    return isinstance(news, ComparisonNews) and isinstance(news.news, LanesFinished)
+
+
+def ends(news: list[News]) -> list[LanesFinished]:
+    return [each.news for each in only(news, ComparisonNews) if isinstance(each.news, LanesFinished)]
+
+
+def test_comparing_is_news_of_lanes_and_an_end(make: Callable[..., LocalBackend]) -> None:
+    backend = make("model")
+    compare(backend)
+    news = news_until(backend, is_over)
+    planned, finished, end = (each.news for each in only(news, ComparisonNews))
+    assert isinstance(planned, LanesPlanned)
+    assert (planned.lanes, planned.repeats) == (LANES, 2)
+    assert json.loads(planned.why) == {
+        "options": {"temperature": 0.5},
+        "max_tokens": 8,
+        "fit": True,
+        "messages": [{"role": "user", "content": "hello"}],
+    }
+    assert finished == ComparedEvent(1, 0, Finished(FinishReason.LENGTH, 4, 1.0))
+    assert end == LanesFinished(complete=True)
+    assert not only(news, Finished)  # it is a lane's
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("refuses-replies", "It has no tokenizer."), ("dies", "exit status 7"), ("endless", "restarted")],
+)
+def test_a_comparison_ends_once_whatever_becomes_of_it(
+    make: Callable[..., LocalBackend], path: str, message: str
+) -> None:
+    backend = make(path)
+    compare(backend)
+    if path == "endless":
+        news_until(backend, lambda each: isinstance(each, ComparisonNews))
+        backend.restart()
+    news = news_until(backend, is_over)
+    (end,) = ends(news)
+    assert not end.complete
+    assert message in str(end.message)
+    lost = only(news, Lost)
+    assert len(lost) == (path == "dies")
+    if lost:  # who hears of the end would otherwise go on with an engine that is gone
+        assert news.index(lost[0]) < news.index(ComparisonNews(end))
+        backend.restart()
+        until(backend, Loaded)
+    assert not ends(list(backend.drain()))
+
+
 def test_a_refused_reply_and_measurement_still_end(make: Callable[..., LocalBackend]) -> None:
     backend = make("refuses-replies")
     backend.generate(HELLO, {})
@@ -189,6 +250,8 @@ def test_a_worker_that_cannot_be_started_is_lost() -> None:
     assert until(backend, Finished).reason is FinishReason.ERROR
     backend.measure(HELLO, (0,), 8)
     assert until(backend, Measured) == Measured(complete=False)
+    compare(backend)
+    assert "restart it" in str(ends(list(backend.drain()))[0].message)
     backend.step()
     assert "restart it" in until(backend, Refused).message
     backend.close()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.backends.base import Loaded, Refused, Said
+from app.backends.base import ComparisonNews, Loaded, Refused, Said
 from app.backends.replay import ReplayBackend
 from app.backends.trace import read_trace
 from engine.errors import UsageError
@@ -27,6 +27,7 @@ from engine.events import (
     Verified,
     Waiting,
 )
+from engine.lanes import Lane, LanesFinished
 from engine.options import GenerateOptions, Mode
 
 if TYPE_CHECKING:
@@ -109,10 +110,14 @@ def test_it_answers_nothing(tmp_path: Path) -> None:
     assert not backend.is_live
     backend.generate((), {})
     backend.measure((), (0,), 8)
+    backend.compare((), (Lane(Mode.MTP, 2),), 8, 1, {})
     backend.change({"pace": 0})  # as every chat does
     backend.change({"depth": 2})
     refused = player.after(0)
     assert [each.command for each in refused if isinstance(each, Refused)] == ["generate", "measure", "set"]
+    (end,) = [each.news for each in refused if isinstance(each, ComparisonNews)]
+    assert isinstance(end, LanesFinished)
+    assert "recording" in str(end.message)
 
 
 def test_pause_holds_before_a_round_and_step_plays_one(tmp_path: Path) -> None:

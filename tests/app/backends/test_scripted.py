@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from app.backends.base import (
     Backend,
     ChatMessage,
+    ComparisonNews,
     LaneEvent,
     Loaded,
     Loading,
@@ -23,7 +24,10 @@ from app.backends.scripted_text import script
 from engine.decoding.counters import Counters
 from engine.event_json import from_json, to_json
 from engine.events import Drafted, Finished, FinishReason, Header, Origin, Verified
-from engine.options import Mode
+from engine.lanes import Lane, LanesFinished, LanesPlanned, LanesPrepared
+from engine.lanes import LaneEvent as ComparedEvent
+from engine.lanes_report import LanesReport
+from engine.options import MAX_DEPTH, Mode
 from tests.app.backends.waiting import only
 
 if TYPE_CHECKING:
@@ -90,7 +94,9 @@ def test_every_round_is_well_formed(mode: Mode, depth: int) -> None:
             ghosts = None
             kept = event.tokens[: event.accepted]
             assert [each.id for each in drafts] == [each.id for each in (*kept, *event.rejected)]
-            assert event.depth == len(drafts) <= (0 if mode is Mode.ORDINARY else depth)
+            most = {Mode.ORDINARY: 0, Mode.AUTO: MAX_DEPTH}.get(mode, depth)  # auto asks nobody
+            assert event.depth == len(drafts) <= most
+            assert (event.choice is not None) == (mode is Mode.AUTO and event.round > 0)
             assert [each.origin for each in kept] == [Origin.ACCEPTED] * len(kept)
             assert [each.position for each in kept] == list(range(1, len(kept) + 1))
             for own in event.tokens[event.accepted :]:
@@ -241,6 +247,76 @@ def test_measuring_decodes_the_same_tokens_at_each_depth() -> None:
         assert said.startswith(text(events))
         assert only(events, Finished)[0].tokens == 32
     assert news[-1] == Measured(complete=True)
+
+
+LANES = (Lane(Mode.ORDINARY, 0), Lane(Mode.MTP, 2), Lane(Mode.AUTO, 0))
+
+
+def compared(backend: ScriptedBackend) -> tuple[LanesReport, list[object]]:
+    """What a comparison measured, and all that it said."""
+    news = [each.news for heard in drains(backend) for each in only(heard, ComparisonNews)]
+    report = LanesReport(LANES)
+    for each in news:
+        if isinstance(each, ComparedEvent):
+            report.observe(0, each)
+    return report, list(news)
+
+
+def test_comparing_decodes_the_chat_s_own_text_in_every_lane() -> None:
+    backend = loaded()
+    said = text(reply(backend))
+    backend.change({"depth": 7, "pace": 0.001})
+    backend.compare(HELLO, LANES, 32, 2, {})
+    report, news = compared(backend)
+    assert isinstance(news[0], LanesPlanned)
+    assert (news[0].lanes, news[0].repeats) == (LANES, 2)
+    assert sum(isinstance(each, LanesPrepared) for each in news) == 1
+    assert news[-1] == LanesFinished(complete=True)
+    for lane, repeat in product(range(3), range(2)):
+        events = report.events(lane, 0, repeat)
+        assert sum(len(each.tokens) for each in events) == 32
+        assert said.startswith("".join(token.text for each in events for token in each.tokens))
+    assert report.identical_text
+    assert {each.depth for each in report.events(1, 0, 0)[1:-1]} == {2}
+    assert report.ratio(1) == report.ratio(2)  # it always chooses 2
+    assert 1 < (report.ratio(1) or 0) < 3
+
+
+def test_a_comparison_is_the_same_when_it_is_made_again() -> None:
+    def made(seed: int) -> list[object]:
+        backend = loaded(seed=seed)
+        backend.compare(HELLO, LANES, 16, 1, {})
+        return compared(backend)[1]
+
+    assert made(3) == made(3)
+    assert made(3) != made(4)
+
+
+def test_a_comparison_that_is_cancelled_refused_or_lost_ends_once() -> None:
+    backend = loaded(lose_after_rounds=5)
+    backend.compare(HELLO, LANES, 32, 1, {})
+    backend.drain()
+    backend.cancel()
+    assert compared(backend)[1] == [LanesFinished(complete=False)]
+    backend.compare((ChatMessage("user", "word " * 5000),), LANES, 32, 1, {})
+    assert "context" in str(compared(backend)[1][-1])
+    backend.compare(HELLO, LANES, 32, 1, {})
+    news = [each for heard in drains(backend) for each in heard]
+    assert isinstance(news[-2], Lost)
+    assert isinstance(news[-1], ComparisonNews)
+    assert not news[-1].news.complete  # type: ignore[union-attr]
+    backend.compare(HELLO, LANES, 32, 1, {})
+    assert "restart it" in str(compared(backend)[1])
+
+
+def test_measuring_in_mode_auto_measures_the_mtp_layer() -> None:
+    backend = loaded()
+    backend.change({"mode": "auto"})
+    backend.measure(HELLO, (1,), 8)
+    lanes = [each for heard in drains(backend) for each in only(heard, LaneEvent)]
+    events: list[News] = [each.event for each in lanes]
+    assert only(events, Header)[0].options.mode is Mode.MTP
+    assert max(each.depth for each in only(events, Verified)) == 1
 
 
 def test_bad_settings_are_refused() -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from app.backends.base import ChatMessage
+    from engine.lanes import Lane
 
 LOADED = Loaded("fake", context=100, has_mtp=True, options=GenerateOptions(depth=2))
 
@@ -62,6 +63,20 @@ class FakeBackend:
 
     def measure(self, messages: Sequence[ChatMessage], depths: Sequence[int], max_tokens: int) -> None:
         self.commands.append(("measure", (tuple(messages), tuple(depths), max_tokens)))
+
+    def compare(
+        self,
+        messages: Sequence[ChatMessage],
+        lanes: Sequence[Lane],
+        max_tokens: int,
+        repeats: int,
+        options: Mapping[str, object],
+    ) -> None:
+        asked = tuple(messages), tuple(lanes), max_tokens, repeats, dict(options)
+        self.commands.append(("compare", asked))
+
+    def wiring(self) -> None:
+        self.commands.append(("wiring",))
 
     def experts(self) -> None:
         self.commands.append(("experts",))

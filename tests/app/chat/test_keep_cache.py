@@ -169,6 +169,9 @@ class SlowBackend(ScriptedBackend):
         self.kept: list[Path] = []
         self.recalled: list[Path] = []
 
+    def wiring(self) -> None:
+        raise AssertionError
+
     def experts(self) -> None:
         raise AssertionError
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,6 +88,30 @@ def test_depth_0_is_one_row_in_every_mode():
     figures.observe(verified(3, mode=Mode.ORDINARY), 3)
     assert row(figures, 0, Mode.MTP).tokens == row(figures, 0, Mode.ORDINARY).tokens == 3
     assert row(figures, 3, Mode.ORDINARY).tokens == 0
+
+
+def test_rounds_of_mode_auto_count_where_they_drafted_whatever_depth_is_set():
+    figures = Figures()
+    assert figures.auto_depth is None
+    assert not any(each.current for each in figures.rows(Mode.AUTO, 3))
+    figures.observe(replace(verified(1, [1, 2], depth=1, mode=Mode.AUTO), choice="Why."), 3)
+    figures.observe(verified(2, [1, 2, 3], depth=2, mode=Mode.AUTO), 3)
+    figures.observe(verified(3, [1], mode=Mode.AUTO), 3)
+    assert (figures.auto_depth, figures.auto_choice) == (0, "")
+    assert [row(figures, depth, Mode.AUTO).tokens for depth in range(4)] == [1, 2, 3, 0]
+    assert [each.depth for each in figures.rows(Mode.AUTO, 3) if each.current] == [0]
+    assert figures.recent.rounds == 3, "a change of its mind is no change of the setting"
+    assert figures.recent_setting == Setting.auto()
+    assert row(figures, 1).tokens == 0
+
+
+def test_mode_auto_has_the_mtp_layer_s_measured_rows():
+    figures = measured((0, BASE), (1, FAST))
+    figures.observe(verified(1, [1, 2], depth=1, mode=Mode.AUTO), 3)
+    figures.observe(verified(2, [1, 2, 3], depth=2, mode=Mode.AUTO), 3)
+    assert row(figures, 1, Mode.AUTO).ratio == figures.ratio(Mode.MTP, 1) == pytest.approx(1.6)
+    assert row(figures, 1, Mode.AUTO).tokens == 6
+    assert (row(figures, 2, Mode.AUTO).tokens, row(figures, 2, Mode.AUTO).ratio) == (3, None)
 
 
 def test_speeds_of_the_chat_alone_give_no_ratio():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,6 +80,11 @@ def test_what_is_less_important_goes_first():
 def test_sampling_in_short(values, said):
     state = HeaderState(options=GenerateOptions().changed(values))
     assert f"› · {said}" in header_line(state, 120).plain
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_every_mode_has_a_name(mode):
+    assert "depth ‹" in header_line(replace(STATE, options=GenerateOptions(mode=mode)), 118).plain
 
 
 def test_paused_goes_before_paced():

@@ -95,6 +95,12 @@ def test_detail_shows_candidates_of_the_very_token_and_the_experts():
     assert "/detail" not in text
 
 
+def test_a_round_of_mode_auto_says_why_it_drafted_so_many():
+    event = replace(verified(1, [2, 3], depth=1, mode=Mode.AUTO), choice="Depth 1: 1.9 tokens in 9 ms.")
+    assert "auto's choice Depth 1: 1.9 tokens in 9 ms." in said(1, reply_of(verified(0, [1]), event))
+    assert "auto's choice" not in said(2)
+
+
 def test_without_detail_it_says_how_to_get_it():
     assert "/detail on" in said(2)
 

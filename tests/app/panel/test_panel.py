@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from textual.widgets import Sparkline, Static
 
 from app.figures import Figures
 from app.widgets.bars import PositionBars, bar
-from app.widgets.panel import SidePanel, experts_lines, measured_lines, speed_line
-from engine.options import GenerateOptions
+from app.widgets.panel import SidePanel, choice_line, experts_lines, measured_lines, speed_line
+from engine.options import GenerateOptions, Mode
 from tests.app.panel.made import Bare, screen_text, styles_of, verified, wait_until
 from tests.app.panel.test_figures import BASE, FAST, measured
 
@@ -222,3 +224,39 @@ async def test_it_can_be_drawn_in_the_terminals_own_colours(theme):
         panel.update_from(busy_figures(), GenerateOptions(depth=2))
         await pilot.pause()
         assert "52.0 tokens/s" in screen_text(app)
+
+
+@pytest.mark.parametrize(
+    ("depth", "sentence", "line"),
+    [
+        (None, "", "auto has not chosen a depth yet."),
+        (2, "Depth 2: 2.4 tokens in 9 ms; depth 0: 1.0.", "auto chose 2: 2.4 tokens in 9 ms; depth 0: 1.0."),
+        (1, "Depth 2: 2.4 tokens in 9 ms.", "auto chose 2, drafted 1: 2.4 tokens in 9 ms."),
+        (3, "Depth 3 on trial: it was not measured at all.", "auto tries 3: it was not measured at all."),
+        (1, "Nothing is measured yet.", "auto chose 1: nothing is measured yet."),
+        (1, "", "auto chose 1."),
+    ],
+)
+def test_what_auto_chose_is_a_sentence_with_its_figures(depth, sentence, line):
+    assert choice_line(depth, sentence) == line
+
+
+async def test_mode_auto_says_what_it_chose_and_its_table_is_marked():
+    panel, figures = SidePanel(), Figures()
+    app = Bare(panel)
+    choice = "Depth 1: 1.9 tokens in 9 ms; depth 0: 1.0 tokens in 5 ms."
+    async with app.run_test(size=(80, 45)) as pilot:
+        panel.update_from(figures, GenerateOptions(mode=Mode.AUTO, depth=3))
+        await pilot.pause()
+        assert "auto has not chosen a depth" in screen_text(app)
+        for number in range(1, 4):
+            figures.observe(replace(verified(number, [1, 2], depth=1, mode=Mode.AUTO), choice=choice), 3)
+        panel.update_from(figures, GenerateOptions(mode=Mode.AUTO, depth=3))
+        await wait_until(pilot, lambda: "auto chose 1: 1.9 tokens in 9" in screen_text(app))
+        lines = [line.split() for line in screen_text(app).splitlines()]
+        assert ["auto", "tok/s", "×", "n"] in lines
+        assert ["▸", "1", "20.0", "–", "6"] in lines
+        assert ["3", "–", "–", "–"] in lines  # nobody asks it for the depth that is set
+        assert "Not measured yet" in text_of(panel, "panel-why")
+        panel.update_from(figures, GenerateOptions(depth=3))
+        await wait_until(pilot, lambda: "auto chose" not in screen_text(app))

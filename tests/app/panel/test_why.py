@@ -97,6 +97,17 @@ def test_what_is_missing_is_said():
     assert why(partly, options).startswith("Depth 2 is not measured yet")
 
 
+def test_mode_auto_is_judged_by_the_depth_it_drafted_last():
+    figures, options = measured((0, BASE), (1, FAST)), GenerateOptions(mode=Mode.AUTO, depth=3)
+    assert why(figures, options).startswith("Mode auto chooses by what it measures")
+    figures.observe(verified(1, [1, 2], depth=1, mode=Mode.AUTO), 3)
+    assert why(figures, options).startswith("Depth 1 pays")
+    figures.observe(verified(2, [1, 2, 3], depth=2, mode=Mode.AUTO), 3)
+    assert why(figures, options).startswith("Depth 2 is not measured yet")
+    figures.observe(verified(3, [1], mode=Mode.AUTO), 3)
+    assert why(figures, options).startswith("Depth 1 was faster: 1.60 times")
+
+
 def test_depth_0_points_to_the_best():
     ordinary = GenerateOptions(depth=0)
     assert why(Figures(), ordinary).startswith("Nothing is drafted at depth 0")

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
+from textual.widgets import Input
 
+from app.backends.base import ChatMessage
 from app.backends.scripted import ScriptedBackend
+from app.backends.scripted_lanes import scripted_lanes
+from app.backends.scripted_prompt import ScriptedPrompt
 from app.chat import Status
+from app.lanes_run import LanesRun
+from app.lanes_text import read_lanes
+from engine.options import GenerateOptions, Mode
 from tests.app.chat.driving import made_app, sent, wait_until
 from tests.app.snapshots.pictures import compare
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from textual.pilot import Pilot
 
     from app.main import DraftscopeApp
+    from engine.lanes import LanesNews
 
 SIZE = (120, 40)
 
@@ -111,9 +120,42 @@ async def test_the_help(tmp_path: Path) -> None:
         compare(app, "help", tmp_path)
 
 
+def lanes_to_look_at() -> LanesRun:
+    """A comparison by the scripted engine, of which nothing has happened yet."""
+    options = GenerateOptions(max_tokens=64)
+    lanes = read_lanes("0, 1, 2, 4, ngram 2, auto", Mode.MTP)
+    return LanesRun("say something", lanes, options, 2)
+
+
+def lanes_news(run: LanesRun) -> Iterator[LanesNews]:
+    prompt = ScriptedPrompt.of([ChatMessage("user", run.prompt)], 3, run.options, 4096)
+    return scripted_lanes(prompt, run.lanes, run.options, run.repeats, 90, (0.8, 0.55, 0.35, 0.25))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "rounds"),
+    [("compare", SIZE, None), ("compare-narrow", (80, 24), None), ("compare-under-way", SIZE, 120)],
+)
+async def test_comparing(tmp_path: Path, name: str, size: tuple[int, int], rounds: int | None) -> None:
+    app = made_app(tmp_path / "chats", ScriptedBackend(seed=3))
+    async with app.run_test(size=size) as pilot:
+        app.chat_screen.prompt.cursor_blink = False
+        await wait_until(pilot, lambda: app.chat.status is Status.READY)
+        run = lanes_to_look_at()
+        for news in islice(lanes_news(run), rounds):
+            run.take(news)
+        app.chat.comparison = run
+        await pilot.press("f3")
+        await settled(app, pilot)
+        compare(app, name, tmp_path)
+
+
 async def test_the_palette(tmp_path: Path) -> None:
     async with chatted(tmp_path / "chats") as (app, pilot):
-        await pilot.press("ctrl+p", "d", "e", "p")
+        await pilot.press("ctrl+p")
+        await wait_until(pilot, lambda: bool(app.screen.query(Input)))
+        app.screen.query_one(Input).cursor_blink = False
+        await pilot.press("d", "e", "p")
         await pilot.pause(0.5)
         await settled(app, pilot)
         compare(app, "palette", tmp_path)

@@ -1,0 +1,172 @@
+"""What a chat decodes for its figures' sake: measuring depths, and comparing lanes. Mixed into the chat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.backends.base import ChatMessage, ComparisonNews, LaneEvent, WiringFound, WiringProgress
+from app.chat_state import Status
+from app.lanes_run import LanesRun
+from app.transcript.atoms import visible
+from engine.lanes import LanesFinished
+from engine.options import Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.backends.base import Backend, Loaded, Measured
+    from app.chat_cache import ChatCache
+    from app.chat_state import ChangeQueue
+    from app.conversation import Conversation
+    from app.figures import Figures
+    from app.tuning import Tuning
+    from engine.lab.results import WiringReport
+    from engine.lanes import Lane
+
+MEASURED_TOKENS = 64
+MEASURED_DEPTH = 4
+"""Measuring goes to this depth, or to the one that is set, if that is deeper."""
+COMPARED_TOKENS = 64
+COMPARED_REPEATS = 2
+
+
+class ChatTrials:
+    """See the module."""
+
+    backend: Backend
+    conversation: Conversation
+    figures: Figures
+    tuning: Tuning
+    cache: ChatCache
+    status: Status
+    loaded: Loaded | None
+    _changed: ChangeQueue
+
+    def __init__(self) -> None:
+        self.comparison: LanesRun | None = None
+        """The last one, until the chat goes on."""
+        self.wiring: WiringReport | None = None
+        """What the wiring lab has found of this checkpoint."""
+        self.wiring_progress: WiringProgress | None = None
+        """While the lab is at work."""
+
+    @property
+    def last_prompt(self) -> str:
+        """What the user has said last, in one line; empty where nothing was said."""
+        last = self.conversation.last
+        return "" if last is None else visible(last.user.replace("\n", " ")).strip()
+
+    @property
+    def drafter(self) -> Mode:
+        """Who drafts in a lane that is named by its depth alone: whoever does in the chat."""
+        mode = self.tuning.options.mode
+        if mode not in (Mode.ORDINARY, Mode.AUTO):
+            return mode
+        loaded = self.loaded
+        return Mode.default(
+            has_mtp=loaded is None or loaded.has_mtp,
+            has_draft_model=loaded is not None and loaded.has_draft_model,
+        )
+
+    def measure(self) -> None:
+        """Decode the last reply's beginning again at each depth."""
+        last = self.conversation.last
+        if not self.backend.is_live or self.status is not Status.READY:
+            self._notice("Measuring waits until nothing else is going on.")
+        elif last is None or not last.reply.tokens:
+            self._notice("There is no reply to measure with yet: ask something first.")
+        else:
+            self.status = Status.MEASURING
+            self._changed.state = True
+            depths = range(max(MEASURED_DEPTH, self.tuning.options.depth) + 1)
+            count = min(MEASURED_TOKENS, len(last.reply.tokens))
+            self.figures.begin_measuring()
+            self.backend.measure(self.conversation.messages(), tuple(depths), count)
+
+    def compare(
+        self,
+        prompt: str,
+        lanes: Sequence[Lane],
+        *,
+        max_tokens: int = COMPARED_TOKENS,
+        repeats: int = COMPARED_REPEATS,
+    ) -> bool:
+        """Decode a reply to the prompt in every lane; False, and a notice, if that has no place.
+
+        The chat's last prompt comes with all that was said before it, another one stands alone.
+        """
+        refused = self._objection_to(prompt, lanes)
+        if refused is not None:
+            self._notice(refused)
+            return False
+        prompt = prompt.strip()
+        is_last = prompt == self.last_prompt
+        messages = self.conversation.messages() if is_last else (ChatMessage("user", prompt),)
+        if not is_last:
+            self.cache.strayed()
+        self.status = Status.COMPARING
+        self._changed.state = True
+        options = self.tuning.options.changed({"max_tokens": max_tokens})
+        self.comparison = LanesRun(prompt, lanes, options, repeats)
+        self.backend.compare(messages, lanes, max_tokens, repeats, self.tuning.wanted)
+        return True
+
+    def find_wiring(self) -> bool:
+        """Have the lab find out how the MTP layer is wired; False, and a notice, if that has no place."""
+        if not self.backend.is_live or self.status is not Status.READY:
+            self._notice("The wiring lab waits until nothing else is going on.")
+            return False
+        self.status = Status.MEASURING
+        self.wiring_progress = WiringProgress(0, 1, "beginning")
+        self.cache.strayed()
+        self._changed.state = True
+        self.backend.wiring()
+        return True
+
+    def _wired(self, news: WiringProgress | WiringFound) -> None:
+        """Apply news of the wiring lab."""
+        if isinstance(news, WiringProgress):
+            self.wiring_progress = news
+            return
+        self.wiring_progress = None
+        self.wiring = news.report or self.wiring
+        if self.status is Status.MEASURING:
+            self._ready()
+
+    def _objection_to(self, prompt: str, lanes: Sequence[Lane]) -> str | None:
+        if not self.backend.is_live:
+            return "This is a recording: nothing can be compared. Start draftscope to chat."
+        if self.status is Status.LOADING or self.loaded is None:
+            return "The model is still loading: wait until it is ready."
+        if self.status is Status.LOST:
+            return "The engine is gone: /restart in the chat brings it back."
+        if self.status is Status.COMPARING:
+            return "A comparison is under way: esc stops it."
+        if self.status is not Status.READY:
+            return "A reply or a measurement is under way: esc stops it in the chat."
+        if not prompt.strip():
+            return "There is nothing to compare with: type a prompt."
+        loaded = {"has_mtp": self.loaded.has_mtp, "has_draft_model": self.loaded.has_draft_model}
+        return next((each for lane in lanes if (each := lane.mode.objection(**loaded))), None)
+
+    def _trial(self, news: LaneEvent | Measured | ComparisonNews) -> None:
+        """Apply news of a measurement or a comparison."""
+        if isinstance(news, LaneEvent):
+            self.figures.observe_lane(news.depth, news.event)
+        elif not isinstance(news, ComparisonNews):
+            self._ready()
+        else:
+            run = self.comparison
+            is_last = isinstance(news.news, LanesFinished)
+            if run is not None and not run.is_over:
+                run.take(news.news)
+                if is_last:
+                    run.tell(self.figures)
+            if is_last and self.status is Status.COMPARING:
+                self._ready()
+
+    def _ready(self) -> None:
+        raise NotImplementedError
+
+    def _notice(self, text: str) -> None:
+        raise NotImplementedError
