@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from engine.experts import ExpertUse, UnionRow
 from engine.options import MAX_DEPTH
 
@@ -26,10 +24,12 @@ class ExpertTally:
         layers = [layer for layer in range(config.num_hidden_layers) if config.is_moe(layer)]
         self._place = {layer: place for place, layer in enumerate(layers)}
         self._per_token = config.num_experts_per_tok
-        self._uses = np.zeros((len(layers), config.n_routed_experts), np.int64)
-        self._layers_run = np.zeros(_WIDEST + 1, np.int64)
+        # Lists: a few numbers a layer are added ten times as fast as by numpy's indexing.
+        self._per_layer = config.n_routed_experts
+        self._uses = [[0] * config.n_routed_experts for _ in layers]
+        self._layers_run = [0] * (_WIDEST + 1)
         """By width: layers with experts that passes went through."""
-        self._experts = np.zeros(_WIDEST + 1, np.int64)
+        self._experts = [0] * (_WIDEST + 1)
         """By width: different experts that those used."""
 
     def watch(self, width: int, beside: Routes | None) -> Routes:
@@ -38,7 +38,9 @@ class ExpertTally:
 
     def used(self, layer: int, numbers: tuple[int, ...], width: int) -> None:
         """A layer of a pass over so many tokens used these."""
-        self._uses[self._place[layer], list(numbers)] += 1
+        row = self._uses[self._place[layer]]
+        for number in numbers:
+            row[number] += 1
         if width <= _WIDEST:
             self._layers_run[width] += 1
             self._experts[width] += len(numbers)
@@ -52,11 +54,11 @@ class ExpertTally:
         count = len(self._place) or 1
         return ExpertUse(
             layers=tuple(self._place),
-            experts_per_layer=self._uses.shape[1],
+            experts_per_layer=self._per_layer,
             experts_per_token=self._per_token,
-            uses=tuple(tuple(row) for row in self._uses.tolist()),
+            uses=tuple(map(tuple, self._uses)),
             unions=tuple(
-                UnionRow(width, -(-int(run) // count), int(self._experts[width]) / int(run))
+                UnionRow(width, -(-run // count), self._experts[width] / run)
                 for width, run in enumerate(self._layers_run)
                 if run
             ),
