@@ -37,9 +37,10 @@ _KINDS = {
     torch.float32: Kind.F32,
 }
 _JOBS_A_THREAD = 4
-_PARALLEL_WORK = 120_000
-"""Multiply-adds from which a second thread pays: of the demo model, most products of two tokens and more. (From
-400,000 on, depths 1 to 3 are 4 to 9 % slower, depth 0 is 3 % faster.)"""
+_PARALLEL_WORK = 1_000_000
+"""Multiply-adds from which a second thread pays. It goes to sleep between two calls of a reply whose events
+somebody takes, and waking it costs up to 0.1 ms: with less the demo model, all of whose products are smaller,
+is 3 to 6 % slower at depths 1 to 3. V3's smallest, its router, has 1.8 million."""
 
 
 @dataclass(frozen=True, slots=True)
