@@ -82,7 +82,7 @@ class WiringReport:
     texts: int
     places: int
     rows: tuple[WiringRow, ...]
-    """Ranked: most accepted drafts first, then lower cross-entropy."""
+    """In the order of `ranked`."""
     far: tuple[FarRow, ...]
     far_places: int
 
@@ -121,10 +121,10 @@ class WiringReport:
         tied = [row for row in alone if row.verdict is not Verdict.WORSE]
         if worse:
             found = "; ".join(
-                f"{row.wiring.label}: {_percent(row)}, {row.accepted:.2f} kept, {row.cross_entropy:.2f} nats"
+                f"{row.wiring.label}: {_percent(row)}, {row.accepted:.2f} kept, {row.cross_entropy:.3f} nats"
                 for row in worse
             )
-            kept = f"{base.accepted:.2f} drafts kept a round and {base.cross_entropy:.2f} nats"
+            kept = f"{base.accepted:.2f} drafts kept a round and {base.cross_entropy:.3f} nats"
             lines.append(f"Worse than its {kept}: {found}.")
         if tied:
             names = "; ".join(row.wiring.label for row in tied)
@@ -178,12 +178,16 @@ class WiringReport:
 
 
 def ranked(rows: Sequence[WiringRow]) -> tuple[WiringRow, ...]:
-    """Return the rows in the report's order; of equals the base comes first."""
-    return tuple(
-        sorted(
-            rows, key=lambda row: (-round(row.accepted, 6), round(row.cross_entropy, 4), row.wiring != BASE)
-        )
-    )
+    """Return the rows in the report's order: what is surely better than the base, what is tied with it, what
+    is worse; within those by accepted drafts, then cross-entropy, and of equals the base first."""
+    groups = (Verdict.BETTER, Verdict.TIED, Verdict.WORSE)
+
+    def key(row: WiringRow) -> tuple[float, ...]:
+        verdict = Verdict.TIED if row.verdict is Verdict.BASE else row.verdict
+        accepted, nats = round(row.accepted, 6), round(row.cross_entropy, 4)
+        return groups.index(verdict), -accepted, nats, row.wiring != BASE
+
+    return tuple(sorted(rows, key=key))
 
 
 def _percent(row: WiringRow) -> str:
