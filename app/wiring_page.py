@@ -46,13 +46,13 @@ def heat_map(rows: Sequence[WiringRow]) -> list[str]:
     """Return a line a wiring, ranked, a shaded share for each depth."""
     depths = len(rows[0].acceptance) if rows else 0
     width = max((len(row.wiring.label) for row in rows), default=0)
-    head = "".join(f"{f'draft {depth}':>9}" for depth in range(1, depths + 1))
-    lines = [f"{'':{width}}{head}{'kept':>7}{'':17}{'nats':>8}"]
+    head = "".join(f"{f'at {depth}':>7}" for depth in range(1, depths + 1))
+    lines = [f"{'':{width}}{head}{'kept':>6} {'':14}{'nats':>7}"]
     for row in rows:
-        cells = "".join(f"  {shade(share)}{100 * share:4.0f} %" for share in row.acceptance)
+        cells = "".join(f" {shade(share)}{100 * share:3.0f} %" for share in row.acceptance)
         lines.append(
-            f"{row.wiring.label:{width}}{cells}{row.accepted:7.2f} {_difference(row.accepted_difference):>16}"
-            f"{row.cross_entropy:8.3f}  {_verdict(row)}"
+            f"{row.wiring.label:{width}}{cells}{row.accepted:6.2f} {_difference(row.accepted_difference):>14}"
+            f"{row.cross_entropy:7.3f} {_verdict(row)}"
         )
     return lines
 

@@ -120,7 +120,7 @@ def test_a_name_cannot_break_out_of_the_picture() -> None:
 def test_the_map_has_a_line_a_wiring_and_shades_by_share() -> None:
     lines = heat_map(REPORT.rows)
     assert len(lines) == 4
-    assert "█  90 %  ▓  50 %  ▒  25 %      0 %" in lines[1]
+    assert "█ 90 % ▓ 50 % ▒ 25 %    0 %" in lines[1]
     assert lines[3].endswith("worse")
     assert lines[1].rstrip().endswith("0.250")
 
