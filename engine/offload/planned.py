@@ -89,7 +89,7 @@ class PlannedWeights:
         """None where all experts are in RAM, or there are none."""
         if shape is not None and self.experts_move:
             self._layouts = {key: lay_out(records) for key, records in self._records.items()}
-            eviction = NextUse(shape.layers, shape.per_token / shape.per_layer, remembered)
+            eviction = NextUse(shape.layers, shape.per_layer, shape.per_token / shape.per_layer, remembered)
             slots = _cut(plan.slots, plan.slot_bytes)
             self.store = ExpertStore(reader, counter, self._layouts, self._make_net, slots, eviction)
 

@@ -2,8 +2,7 @@
 
 When a layer's router has chosen, all misses are asked for at once and those already there are handed out
 while they arrive. With fewer slots than a pass needs, slots are filled again as soon as their expert has been
-used; two are enough. What leaves is decided by `popularity`; an expert that the pass under way still needs
-leaves only when nothing else can.
+used; two are enough. An expert that the pass under way still needs leaves only when nothing else can.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.offload.reader import Priority
+from engine.offload.slots import Slots
 from engine.offload.waiting import wait_for_any
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.offload.layout import Layout
     from engine.offload.popularity import Eviction, Key
     from engine.offload.reader import Read, Reader
+    from engine.offload.slots import Slot
     from engine.offload.traffic import TrafficCounter
 
     MakeNet = Callable[[Key, memoryview], Expert]
@@ -36,19 +37,9 @@ _GUESSING_SLOTS = 3
 class StoreRecord:
     """What a store held at one moment, and what its eviction had learned by then."""
 
-    keys: tuple[Key, ...]
-    """Experts in memory, in the store's own order."""
+    keys: frozenset[Key]
+    """Experts in memory."""
     eviction: Eviction
-
-
-@dataclass(slots=True, eq=False)
-class _Slot:
-    memory: memoryview
-    key: Key | None = None
-    read: Read | None = None
-    net: Expert | None = None
-    guessed: bool = False
-    """Read because it was expected, and not used since."""
 
 
 class ExpertStore:
@@ -60,23 +51,16 @@ class ExpertStore:
         counter: TrafficCounter,
         layouts: Mapping[Key, Layout],
         make_net: MakeNet,
-        slots: Sequence[memoryview],
+        memories: Sequence[memoryview],
         eviction: Eviction,
     ) -> None:
-        """`layouts` of every expert; `slots` are equal, and large enough for each. At least two."""
-        if len(slots) < 2:
-            message = f"an expert store needs two slots, not {len(slots)}"
+        """`layouts` of every expert; `memories` are equal, and large enough for each. At least two."""
+        if len(memories) < 2:
+            message = f"an expert store needs two slots, not {len(memories)}"
             raise ValueError(message)
-        self.eviction = eviction
         self._reader, self._counter = reader, counter
         self._layouts, self._make_net = layouts, make_net
-        self._slots = [_Slot(memory) for memory in slots]
-        self._free = list(reversed(self._slots))
-        self._leaving: list[_Slot] = []
-        """Given up while bytes were still on their way into them."""
-        self._where: dict[Key, _Slot] = {}
-        self._victims: list[_Slot] = []
-        """What may leave, the first to go last: sorted once for all the slots that are asked for together."""
+        self._slots = Slots(reader, counter, layouts, memories, eviction)
         self._needed: set[Key] = set()
         """By the pass under way, and not handed out yet."""
 
@@ -86,62 +70,60 @@ class ExpertStore:
 
     def resident(self) -> tuple[Key, ...]:
         """The experts that are in memory now. May be asked from any thread."""
-        held = list(self._where.items())  # in one step, since the model's thread may change it meanwhile
+        held = list(
+            self._slots.where.items()
+        )  # in one step, since the model's thread may change it meanwhile
         return tuple(key for key, slot in held if slot.read is not None and slot.read.complete)
 
     def findings(self) -> dict[Key, float]:
         """The share of passes that use an expert, of all that were ever used: for the next run."""
-        return self.eviction.findings()
+        return self._slots.eviction.findings()
 
     def recorded(self) -> StoreRecord:
         """What to restore later. Nothing may be outstanding."""
-        return StoreRecord(self.resident(), copy.deepcopy(self.eviction))
+        return StoreRecord(frozenset(self.resident()), copy.deepcopy(self._slots.eviction))
 
     def restore(self, record: StoreRecord) -> None:
         """Hold what was held then, of which what is missing begins to be read. Nothing may be outstanding."""
-        for key, slot in list(self._where.items()):
+        slots = self._slots
+        for key, slot in list(slots.where.items()):
             if key not in record.keys or slot.read is None or not slot.read.complete:
-                self._drop(slot)
-            slot.guessed = False
-        self._free += self._leaving
-        self._leaving = []
-        self._victims.clear()
+                slots.drop(slot)
+        slots.guessed.clear()
+        slots.free_the_left()
+        slots.sort_anew()
         self._needed = set()
-        for key in record.keys:
-            if key not in self._where:
-                self._begin(self._free.pop(), key, Priority.NEXT)
-        self._where = {key: self._where[key] for key in record.keys}
-        self.eviction = copy.deepcopy(record.eviction)
+        self.preload(sorted(record.keys))
+        slots.eviction = copy.deepcopy(record.eviction)
 
     def preload(self, keys: Iterable[Key]) -> None:
         """Start reading experts that will probably be wanted, as far as there are free slots."""
         for key in keys:
-            if not self._free:
+            if not self._slots.has_free:
                 return
-            if key in self._layouts and key not in self._where:
-                self._begin(self._free.pop(), key, Priority.NEXT)
+            if key in self._layouts and key not in self._slots.where:
+                self._slots.fill(self._slots.take_free(), key, Priority.NEXT)
 
     def expect(self, layer: int, numbers: tuple[int, ...]) -> None:
         """Start reading these if they are not there: a layer's router is expected to choose them."""
-        if len(self._slots) < _GUESSING_SLOTS * len(numbers):
+        if self._slots.count < _GUESSING_SLOTS * len(numbers):
             return
         keys = [(layer, number) for number in numbers]
         keep = self._needed.union(keys)
-        self._victims.clear()
+        self._slots.sort_anew()
         for key in keys:
-            if key not in self._where:
-                slot = self._vacate(layer, keep, may_drop=False)
+            if key not in self._slots.where:
+                slot = self._slots.vacate(layer, keep, may_drop=False)
                 if slot is None:
                     return
-                self._begin(slot, key, Priority.GUESSED)
-                slot.guessed = True
+                self._slots.fill(slot, key, Priority.GUESSED, guessed=True)
 
     def fetch(self, layer: int, numbers: tuple[int, ...], in_order: bool) -> Iterator[Mapping[int, Expert]]:
         """See `engine.model.feed_forward.ExpertBank`: asks now, hands out as the result is iterated."""
-        self.eviction.used(layer, numbers)
+        self._slots.eviction.used(layer, numbers)
         keys = [(layer, number) for number in numbers]
         self._needed = set(keys)
-        self._discard_failed()
+        self._slots.discard_failed()
         self._forget_wrong_guesses(layer)
         self._count(keys)
         if not in_order:  # what is there first, then what is on its way
@@ -167,19 +149,19 @@ class ExpertStore:
 
     def _awaited(self, left: list[Key], in_order: bool) -> list[Read]:
         """Reads of which one must settle before anything can be handed out."""
-        first = self._read_of(left[0])
+        first = self._slots.read_of(left[0])
         if in_order and first is not None:
             return [first]
-        reads = [self._read_of(key) for key in left]
+        reads = [self._slots.read_of(key) for key in left]
         awaited = [read for read in reads if read is not None and not read.settled]
         if None in reads:  # a slot that falls free would be of use
-            awaited += [slot.read for slot in self._leaving if slot.read is not None]
+            awaited += self._slots.leaving_reads()
         return awaited
 
     def _ready(self, left: list[Key], in_order: bool) -> list[Key]:
         ready = []
         for key in left:
-            read = self._read_of(key)
+            read = self._slots.read_of(key)
             if read is not None and read.complete:
                 ready.append(key)
             elif in_order:
@@ -188,112 +170,57 @@ class ExpertStore:
 
     def _ask(self, layer: int, left: list[Key]) -> None:
         """Begin or promote the reads of what is needed, in its order, as far as there are slots."""
-        self._victims.clear()
+        self._slots.sort_anew()
         for place, key in enumerate(left):
-            read = self._read_of(key)
+            read = self._slots.read_of(key)
             if read is not None:
                 self._reader.promote(read, Priority.NEEDED)
                 continue
-            slot = self._vacate(layer, self._needed, may_drop=True)
+            slot = self._slots.vacate(layer, self._needed, may_drop=True)
             if slot is None and place == 0:
                 slot = self._vacate_last(left)
             if slot is None:
                 return
-            self._begin(slot, key, Priority.NEEDED)
+            self._slots.fill(slot, key, Priority.NEEDED)
 
-    def _begin(self, slot: _Slot, key: Key, priority: Priority) -> None:
-        slot.key, slot.net, slot.guessed = key, None, False
-        slot.read = self._reader.submit(self._layouts[key].spans, slot.memory, priority)
-        self._where[key] = slot
-
-    def _vacate(self, layer: int, keep: set[Key], may_drop: bool) -> _Slot | None:
-        """A slot without an expert: a free one, or that of the expert that will be missed last.
-
-        With `may_drop` a read that nobody waits for is given up where nothing else is left.
-        """
-        self._free += [slot for slot in self._leaving if slot.read is None or slot.read.settled]
-        self._leaving = [slot for slot in self._leaving if slot.read is not None and not slot.read.settled]
-        if self._free:
-            return self._free.pop()
-        if not self._victims:
-            settled = [slot for slot in self._where.values() if slot.read is not None and slot.read.settled]
-            self._victims = sorted(settled, key=lambda slot: -self._cost(slot, layer))
-        while self._victims:
-            slot = self._victims.pop()
-            if slot.key is not None and slot.key not in keep and slot.read is not None and slot.read.settled:
-                self._empty(slot)
-                return slot
-        if may_drop:
-            under_way = [slot for key, slot in self._where.items() if key not in keep]
-            if under_way:
-                self._drop(under_way[-1])
-        return self._free.pop() if self._free else None
-
-    def _vacate_last(self, left: list[Key]) -> _Slot | None:
+    def _vacate_last(self, left: list[Key]) -> Slot | None:
         """Where everything in memory is needed by this pass: the slot of what it needs last."""
         for key in reversed(left[1:]):
-            slot = self._where.get(key)
-            if slot is not None and slot.read is not None and slot.read.settled:
-                self._empty(slot)
+            slot = self._slots.where.get(key)
+            if slot is not None and slot.quiet:
+                self._slots.empty(slot)
                 return slot
         return None
 
-    def _empty(self, slot: _Slot) -> None:
-        if slot.key is not None:
-            del self._where[slot.key]
-        self._counter.prefetch_wasted += slot.guessed
-        slot.key, slot.net, slot.guessed = None, None, False
-
-    def _drop(self, slot: _Slot) -> None:
-        """Give up a read, and its slot as soon as nothing more arrives there."""
-        if slot.read is not None:
-            self._reader.drop(slot.read)
-        self._empty(slot)
-        (self._free if slot.read is None or slot.read.settled else self._leaving).append(slot)
-
     def _forget_wrong_guesses(self, layer: int) -> None:
         """Drop the guesses for this layer that have not begun to arrive; the others may still be of use."""
-        for key, slot in list(self._where.items()):
-            wrong = slot.guessed and key[0] == layer and key not in self._needed
-            if wrong and slot.read is not None and not slot.read.begun:
-                self._drop(slot)
-
-    def _discard_failed(self) -> None:
-        for slot in list(self._where.values()):
-            if slot.read is not None and slot.read.error is not None:
-                self._drop(slot)
-
-    def _cost(self, slot: _Slot, layer: int) -> float:
-        assert slot.key is not None
-        return self.eviction.cost(slot.key, layer)
+        for key in [key for key in self._slots.guessed if key[0] == layer and key not in self._needed]:
+            slot = self._slots.where[key]
+            if slot.read is not None and not slot.read.begun:
+                self._slots.drop(slot)
 
     def _count(self, keys: list[Key]) -> None:
         counter = self._counter
         counter.expert_uses += len(keys)
         for key in keys:
-            slot = self._where.get(key)
-            if slot is None:
+            if key not in self._slots.where:
                 counter.expert_loads += 1
                 continue
             counter.expert_hits += 1
-            if slot.guessed:
+            if key in self._slots.guessed:
+                self._slots.guessed.remove(key)
                 counter.prefetch_used += 1
-                slot.guessed = False
 
     def _distance(self, key: Key) -> int:
-        read = self._read_of(key)
+        read = self._slots.read_of(key)
         return 2 if read is None else 0 if read.complete else 1
 
-    def _read_of(self, key: Key) -> Read | None:
-        slot = self._where.get(key)
-        return None if slot is None else slot.read
-
     def _error_of(self, key: Key) -> CheckpointError | None:
-        read = self._read_of(key)
+        read = self._slots.read_of(key)
         return None if read is None else read.error
 
     def _net(self, key: Key) -> Expert:
-        slot = self._where[key]
+        slot = self._slots.where[key]
         if slot.net is None:
             slot.net = self._make_net(key, slot.memory)
         return slot.net

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from engine.checkpoint.checkpoint import open_checkpoint
@@ -25,17 +26,19 @@ def hot_set(tmp_path: Path) -> HotSet:
 
 
 def test_findings_come_back(hot_set: HotSet) -> None:
-    rule = NextUse(range(3), 0.125)
+    rule = NextUse(range(3), 24, 0.125)
     for turn in range(40):
         for layer in range(3):
             rule.used(layer, (0, 1 + turn % 7))
     hot_set.save(rule.findings())
     loaded = hot_set.load()
     assert loaded == pytest.approx(rule.findings(), abs=1e-6)
-    again = NextUse(range(3), 0.125, loaded)
-    order = sorted(loaded, key=lambda key: (-again.probability(key), key))
+    again = NextUse(range(3), 24, 0.125, loaded)
+    keys = np.argwhere(np.ones((3, 24)))
+    share = dict(zip(map(tuple, keys.tolist()), again.probabilities(keys), strict=True))
+    order = sorted(loaded, key=lambda key: (-share[key], key))
     assert order == sorted(loaded, key=lambda key: (-loaded[key], key))
-    assert again.probability((1, 0)) > again.probability((1, 3)) > again.probability((1, 20)) > 0
+    assert share[1, 0] > share[1, 3] > share[1, 20] > 0
 
 
 def test_what_is_hardly_ever_used_is_left_out_and_rounding_is_no_damage(hot_set: HotSet) -> None:

@@ -96,7 +96,7 @@ class Bench:
             self.layouts,
             lambda key, place: cast("Expert", Net(key, place)),
             [memory[i * size : (i + 1) * size] for i in range(slots)],
-            eviction or NextUse(range(layers), 0.25),
+            eviction or NextUse(range(layers), per_layer, 0.25),
         )
 
     @property
@@ -166,9 +166,9 @@ class Driver:
         before = len(stepped.asked)
         arrivals = store.fetch(layer, numbers, in_order)
         if rng.random() < 0.5:
-            there = set(store._where)
+            there = set(store._slots.where)
             store.expect((layer + 1) % self.layers, self._numbers())
-            assert there & needed <= set(store._where), "a guess threw out what the pass needs"
+            assert there & needed <= set(store._slots.where), "a guess threw out what the pass needs"
         handed: list[int] = []
         try:
             for group in arrivals:
@@ -188,7 +188,7 @@ class Driver:
             return
         assert sorted(handed) == list(numbers)
         asked = [key for key, priority in self.bench.asked[before:] if priority is Priority.NEEDED]
-        if len(store._slots) >= len(numbers):
+        if store._slots.count >= len(numbers):
             assert len(set(asked)) == len(asked), "read twice in a pass"
         assert set(asked) <= needed
 
@@ -321,14 +321,14 @@ def test_guesses_are_read_last_and_promoted_when_right() -> None:
     bench.store.expect(1, (2, 3, 5))
     guesses = bench.asked[1:]
     assert guesses == [((1, number), Priority.GUESSED) for number in (2, 3, 5)]
-    reads = [bench.store._read_of((1, number)) for number in (2, 3, 5)]
+    reads = [bench.store._slots.read_of((1, number)) for number in (2, 3, 5)]
     bench.store.fetch(1, (2, 3, 7), in_order=False)
     moved = bench.counter.traffic()
     assert (moved.prefetch_used, moved.prefetch_wasted) == (2, 1), "the wrong one had not begun"
     assert [read and read.priority for read in reads[:2]] == [Priority.NEEDED] * 2
     assert reads[2] is not None
     assert reads[2].dropped
-    assert bench.store._where.keys() == {(0, 0), (1, 2), (1, 3), (1, 7)}
+    assert bench.store._slots.where.keys() == {(0, 0), (1, 2), (1, 3), (1, 7)}
     assert (moved.expert_hits, moved.expert_loads) == (2, 2)
 
 
@@ -357,7 +357,9 @@ def test_guesses_do_not_evict_each_other_or_what_is_on_its_way() -> None:
     bench.store.fetch(0, (0, 1, 2, 3, 4, 5), in_order=False)
     bench.store.expect(1, (0, 1))
     assert len(bench.asked) == 6
-    assert not any(read.dropped for read in (slot.read for slot in bench.store._slots) if read is not None)
+    assert not any(
+        read.dropped for read in (slot.read for slot in bench.store._slots.where.values()) if read is not None
+    )
 
 
 def test_preloading_fills_free_slots_only_and_in_the_order_given() -> None:
