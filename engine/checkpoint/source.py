@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Linux cuts a read at 2 GiB - 4 KiB, macOS refuses one above 2 GiB - 1.
 _MAX_READ_BYTES = 1 << 30
+_NOWAIT = getattr(os, "RWF_NOWAIT", 0)
+"""Linux': read only what is in the page cache. 0 where there is no such thing."""
 _O_DIRECT = getattr(os, "O_DIRECT", 0)
 """0 where the system has none: pages then come through its cache."""
 
@@ -35,6 +37,12 @@ class ByteSource(Protocol):
         """Fill the whole buffer with the bytes from `offset` on.
 
         Raises CheckpointError, naming the file, where it ends early or fails.
+        """
+
+    def read_now(self, file: Path, offset: int, buffer: memoryview) -> bool:
+        """As `read_into`, if nothing has to be waited for.
+
+        False where it has, where nobody can tell, or where reading fails; the buffer may then hold anything.
         """
 
     def read_pages(self, file: Path, offset: int, pages: memoryview, needed: int) -> None:
@@ -71,6 +79,16 @@ class FileSource:
         """Fill the whole buffer from `offset` on, over as many reads as it takes."""
         descriptor = self._descriptor(self._descriptors, file)
         self._fill(descriptor, file, offset, buffer.cast("B"), buffer.nbytes)
+
+    def read_now(self, file: Path, offset: int, buffer: memoryview) -> bool:
+        """See `ByteSource`: what is in the page cache need not be waited for."""
+        if not _NOWAIT:
+            return False
+        try:
+            descriptor = self._descriptor(self._descriptors, file)
+            return os.preadv(descriptor, [buffer], offset, _NOWAIT) == buffer.nbytes
+        except (OSError, OverflowError, CheckpointError):
+            return False
 
     def read_pages(self, file: Path, offset: int, pages: memoryview, needed: int) -> None:
         """See `ByteSource`; by O_DIRECT. Raises CheckpointError where the file system has no such thing."""

@@ -8,7 +8,8 @@ are used (see `free_cores`). All calls must come from one thread.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from array import array
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numba
@@ -19,9 +20,9 @@ from engine.kernels import elementwise, tasks
 from engine.kernels.base import Expert, Rotary, Uses
 from engine.kernels.free_cores import FreeCores
 from engine.kernels.machine import run_here, run_parallel
-from engine.kernels.matrix_kernels import CHUNK_ROWS, SCALE_BLOCK, dots_address, mix_address, scratch_bytes
+from engine.kernels.matrix_kernels import CHUNK_ROWS, scratch_bytes
+from engine.kernels.stored import CpuMatrix
 from engine.kernels.threads import choose_threads
-from engine.kernels.vectors import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,30 +31,11 @@ if TYPE_CHECKING:
 
     from engine.kernels.base import Matrix
 
-_KINDS = {
-    torch.float8_e4m3fn: Kind.FP8,
-    torch.bfloat16: Kind.BF16,
-    torch.float16: Kind.F16,
-    torch.float32: Kind.F32,
-}
 _JOBS_A_THREAD = 4
 _PARALLEL_WORK = 1_000_000
 """Multiply-adds from which a second thread pays. It goes to sleep between two calls of a reply whose events
 somebody takes, and waking it costs up to 0.1 ms: with less the demo model, all of whose products are smaller,
 is 3 to 6 % slower at depths 1 to 3. V3's smallest, its router, has 1.8 million."""
-
-
-@dataclass(frozen=True, slots=True)
-class CpuMatrix:
-    """A stored weight and the descriptor by which jitted code knows it."""
-
-    stored: Tensor
-    scales: Tensor | None
-    descriptor: np.ndarray[tuple[int], np.dtype[np.int64]]
-    address: int
-    """Of the descriptor."""
-    rows: int
-    cols: int
 
 
 class CpuKernels:
@@ -90,33 +72,7 @@ class CpuKernels:
             run_parallel(tasks.linear_task(), 0, 0, self._counter.ctypes.data, self.threads)
 
     def matrix(self, stored: Tensor, scales: Tensor | None) -> CpuMatrix:
-        kind = _KINDS.get(stored.dtype)
-        if kind is None or stored.dim() != 2 or not stored.is_contiguous():
-            message = f"not a stored matrix: {stored.dtype} {tuple(stored.shape)}"
-            raise ValueError(message)
-        rows, cols = stored.shape
-        if (kind is Kind.FP8) != (scales is not None):
-            message = "FP8 needs block scales, and nothing else takes them"
-            raise ValueError(message)
-        if scales is not None:
-            blocks = (-(-rows // SCALE_BLOCK), -(-cols // SCALE_BLOCK))
-            if scales.shape != blocks or scales.dtype != torch.float32 or not scales.is_contiguous():
-                message = f"scales must be float32 {blocks}, not {scales.dtype} {tuple(scales.shape)}"
-                raise ValueError(message)
-        descriptor = np.array(
-            [
-                dots_address(kind),
-                mix_address(kind),
-                stored.data_ptr(),
-                cols * kind.bytes,
-                rows,
-                cols,
-                0 if scales is None else scales.data_ptr(),
-                0 if scales is None else scales.shape[1],
-            ],
-            np.int64,
-        )
-        return CpuMatrix(stored, scales, descriptor, descriptor.ctypes.data, rows, cols)
+        return CpuMatrix.of(stored, scales)
 
     def multiply(self, matrix: Matrix, x: Tensor) -> Tensor:
         m = _own(matrix)
@@ -178,11 +134,11 @@ class CpuKernels:
         first = next(experts[number] for number in uses.numbers if number in experts)
         inner, hidden, width = _own(first.gate).rows, _own(first.gate).cols, _own(first.down).rows
         x = _rows(x, hidden)
-        table = np.array(rows, np.int64)
+        table = array("q", chain.from_iterable(rows))
         halves = torch.empty(outputs.shape[0], 2 * inner)
         scratch, stride = self._room(scratch_bytes(max(inner, hidden)))
         count = sum(row[4] for row in rows)
-        at = (table.ctypes.data, uses.tokens.data_ptr(), uses.slots.data_ptr())
+        at = (table.buffer_info()[0], uses.tokens.data_ptr(), uses.slots.data_ptr())
         h, h_stride, work = halves.data_ptr(), 2 * inner * 4, hidden * inner * count
         chunk, jobs = self._cut(inner, len(rows))
         self._run(
@@ -279,13 +235,14 @@ class CpuKernels:
         return out
 
     def _run(self, task: int, parameters: tuple[int, ...], jobs: int, work: int) -> None:
-        packed = np.array(parameters, np.int64)
+        packed = array("q", parameters)  # numpy's takes five times as long, in a call of 10 microseconds
+        address, _ = packed.buffer_info()
         threads = 1 if jobs == 1 or work < _PARALLEL_WORK else self._free_cores.threads(time.perf_counter())
         if threads == 1:
-            run_here(task, packed.ctypes.data, jobs)
+            run_here(task, address, jobs)
             return
         self._counter[0] = 0
-        run_parallel(task, packed.ctypes.data, jobs, self._counter.ctypes.data, threads)
+        run_parallel(task, address, jobs, self._counter.ctypes.data, threads)
 
     def _cut(self, rows: int, matrices: int = 1) -> tuple[int, int]:
         """Rows of a job, and how many jobs that makes for some matrices of so many rows.

@@ -52,17 +52,25 @@ class Recorder:
 
     def __init__(self) -> None:
         self.ranges: list[Range] | None = None
-        into, pages = FileSource.read_into, FileSource.read_pages
+        into, now, pages = FileSource.read_into, FileSource.read_now, FileSource.read_pages
 
         def read_into(source: FileSource, file: Path, offset: int, buffer: memoryview) -> None:
             self._note(file, offset, buffer.nbytes)
             into(source, file, offset, buffer)
 
+        def read_now(source: FileSource, file: Path, offset: int, buffer: memoryview) -> bool:
+            there = now(source, file, offset, buffer)
+            if there:
+                self._note(file, offset, buffer.nbytes)
+            return there
+
         def read_pages(source: FileSource, file: Path, offset: int, memory: memoryview, needed: int) -> None:
             self._note(file, offset, needed)
             pages(source, file, offset, memory, needed)
 
-        FileSource.read_into, FileSource.read_pages = read_into, read_pages  # type: ignore[method-assign]
+        FileSource.read_into = read_into  # type: ignore[method-assign]
+        FileSource.read_now = read_now  # type: ignore[method-assign]
+        FileSource.read_pages = read_pages  # type: ignore[method-assign]
 
     def _note(self, file: Path, offset: int, size: int) -> None:
         if self.ranges is not None:

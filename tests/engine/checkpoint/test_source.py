@@ -59,6 +59,36 @@ def test_short_reads_are_completed(source: FileSource, file: Path, monkeypatch: 
     assert calls == [3, 10, 17, 24, 31]
 
 
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="this system cannot tell what it has at hand")
+def test_what_is_in_the_page_cache_is_there_now(
+    source: FileSource, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffer = memoryview(bytearray(300))
+    file.read_bytes()
+    assert source.read_now(file, 3, buffer)
+    assert buffer.tobytes() == (bytes(range(256)) * 2)[3:303]
+
+    def not_there(*_: object) -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "preadv", not_there)
+    assert not source.read_now(file, 3, buffer)
+    monkeypatch.setattr(os, "preadv", lambda *_: 299)
+    assert not source.read_now(file, 3, buffer), "the last byte was not"
+
+
+def test_what_cannot_be_read_is_not_there_now(
+    source: FileSource, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not source.read_now(file, 256 * 64 - 5, memoryview(bytearray(6)))
+    assert not source.read_now(file.with_name("nothing"), 0, memoryview(bytearray(1)))
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.checkpoint.source._NOWAIT", 0)
+        assert not source.read_now(file, 0, memoryview(bytearray(1)))
+    source.close()
+    assert not source.read_now(file, 0, memoryview(bytearray(1)))
+
+
 def test_a_file_that_ends_early_is_refused_with_the_position(source: FileSource, file: Path) -> None:
     source.size(file)
     os.truncate(file, 100)

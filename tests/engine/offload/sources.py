@@ -59,6 +59,8 @@ class MadeSource:
     def __init__(self, files: dict[Path, bytes]) -> None:
         self.files = dict(files)
         self.before: Callable[[Path, int, int], None] = lambda *_: None
+        self.cached: set[Path] = set()
+        """Files that need not be waited for."""
         self.calls: list[tuple[Path, int, int]] = []
         """File, offset and wanted bytes, in the order of their beginning."""
         self.paged = 0
@@ -75,6 +77,15 @@ class MadeSource:
 
     def read_into(self, file: Path, offset: int, buffer: memoryview) -> None:
         self._serve(file, offset, buffer, len(buffer))
+
+    def read_now(self, file: Path, offset: int, buffer: memoryview) -> bool:
+        if file not in self.cached:
+            return False
+        try:
+            self._serve(file, offset, buffer, len(buffer))
+        except (CheckpointError, OSError):
+            return False
+        return True
 
     def read_pages(self, file: Path, offset: int, pages: memoryview, needed: int) -> None:
         address = ctypes.addressof(ctypes.c_char.from_buffer(pages))
@@ -153,8 +164,7 @@ class SteppedReader(Reader):
             taken = self._take()
             assert taken is not None
             read, piece = taken
-            wanted = piece.target[piece.lead : piece.lead + piece.bytes]
-            wanted[:] = bytes([POISON]) * len(wanted)
+            piece.wanted[:] = bytes([POISON]) * piece.bytes
             self._under_way.append(taken)
         elif self._under_way:
             read, piece = self._under_way.pop(self._rng.randrange(len(self._under_way)))

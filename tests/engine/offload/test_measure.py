@@ -60,6 +60,9 @@ class Drive:
     def read_into(self, file: Path, offset: int, buffer: memoryview) -> None:
         self._read(False, offset, len(buffer))
 
+    def read_now(self, file: Path, offset: int, buffer: memoryview) -> bool:
+        return False
+
     def read_pages(self, file: Path, offset: int, pages: memoryview, needed: int) -> None:
         assert offset % PAGE_BYTES == 0
         assert len(pages) % PAGE_BYTES == 0

@@ -227,6 +227,9 @@ class HeldSource(FileSource):
                 raise self.error
         super().read_into(file, offset, buffer)
 
+    def read_now(self, file: Path, offset: int, buffer: memoryview) -> bool:
+        return False
+
 
 @pytest.fixture
 def held(
@@ -441,7 +444,10 @@ def test_two_engines_share_a_checkpoint(opened: Callable[..., Engine]) -> None:
     assert text_of(reply(engines[1], prompts[0], depth=2)) == right[0]
 
 
-def test_closing_leaves_no_thread_and_nothing_that_hangs(opened: Callable[..., Engine]) -> None:
+def test_closing_leaves_no_thread_and_nothing_that_hangs(
+    opened: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.offload.reader.AT_ONCE_BYTES", 0)
     engine = opened(DRAFTING, 0.0, readers=4)
     ids = sample_ids(MODELS[DRAFTING], 12)
     events = engine.generate(ids, options(depth=2))

@@ -95,6 +95,7 @@ def test_bytes_arrive_right(seed: int, threads: int, direct: bool) -> None:
     units = layouts_of(rng, 6)
     memories = [pages(layout.bytes) for layout in units]
     reader = Reader(source, threads, direct)
+    source.cached = set(rng.sample(SHARDS, rng.randint(0, 3)))
     try:
         reads = [
             reader.submit(layout.spans, memory, rng.choice(list(Priority)))
@@ -109,6 +110,66 @@ def test_bytes_arrive_right(seed: int, threads: int, direct: bool) -> None:
         assert source.paged == (len(source.calls) if direct else 0)
     finally:
         reader.close()
+
+
+def test_what_is_small_and_at_hand_is_copied_at_once(opened: Callable[..., Reader]) -> None:
+    source = MadeSource(FILES)
+    source.cached = {SHARDS[0], SHARDS[1]}
+    reader, layout = opened(source), unit(77, 3 * PIECE)
+    memory = pages(layout.bytes)
+    read = reader.submit(layout.spans, memory, Priority.GUESSED)
+    assert read.complete
+    assert read.begun
+    assert found(layout, memory) == expected(layout, FILES)
+    assert reader.bytes_read == layout.bytes_read == source.served
+    assert 0 < reader.reading_seconds == reader.busy_seconds()
+    assert reader._workers == []
+    source.cached = set()
+    source.before = gate = Gate()
+    later = reader.submit(layout.spans, memory, Priority.NEEDED)
+    gate.until_one_stands()
+    assert not later.settled
+    gate.open()
+    finish(reader, later)
+    assert reader.bytes_read == 2 * layout.bytes_read
+
+
+@pytest.mark.parametrize("why", ["large", "direct", "slowed", "half of it"])
+def test_what_is_not_is_left_to_the_threads(
+    why: str, opened: Callable[..., Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = MadeSource(FILES)
+    source.cached = {SHARDS[0]}
+    records = [record("a", 50, 1000)]
+    if why == "half of it":
+        records.append(record("b", 50, 1000, SHARDS[1]))
+    layout = lay_out(records)
+    monkeypatch.setattr(module, "AT_ONCE_BYTES", 999 if why == "large" else 2000)
+    throttle = Throttle(1e9) if why == "slowed" else None
+    reader = opened(source, direct=why == "direct", throttle=throttle)
+    threads: set[str] = set()
+
+    def before(*_: object) -> None:
+        threads.add(threading.current_thread().name)
+
+    source.before = before
+    memory = pages(layout.bytes)
+    finish(reader, read := reader.submit(layout.spans, memory, Priority.NEEDED))
+    assert read.complete
+    assert found(layout, memory) == expected(layout, FILES)
+    assert "read-0" in threads
+    assert reader.bytes_read == layout.bytes_read
+
+
+def test_after_closing_nothing_is_copied(opened: Callable[..., Reader]) -> None:
+    source = MadeSource(FILES)
+    source.cached = set(SHARDS)
+    reader, layout = opened(source), unit(0)
+    reader.close()
+    assert isinstance(
+        reader.submit(layout.spans, pages(layout.bytes), Priority.NEEDED).error, CheckpointError
+    )
+    assert source.calls == []
 
 
 def test_a_long_span_is_cut_where_pieces_end_in_the_file(opened: Callable[..., Reader]) -> None:

@@ -139,6 +139,8 @@ class Driver:
         for turn in range(turns):
             if rng.random() < 0.15 or turn == turns - 1:  # the last one without faults
                 self.bad = set() if self.bad or turn == turns - 1 else {rng.choice(SHARDS)}
+            if rng.random() < 0.1:
+                self.bench.source.cached = set(rng.sample(SHARDS, rng.randint(0, 2)))
             self._pass(turn % self.layers, last=turn == turns - 1)
             self.check_counters()
 
