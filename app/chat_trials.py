@@ -49,6 +49,8 @@ class ChatTrials:
         """What the wiring lab has found of this checkpoint."""
         self.wiring_progress: WiringProgress | None = None
         """While the lab is at work."""
+        self._measurement_was_left = False
+        """Whether the measurement under way belongs to a chat that was left."""
 
     @property
     def last_prompt(self) -> str:
@@ -152,7 +154,8 @@ class ChatTrials:
     def _trial(self, news: LaneEvent | Measured | ComparisonNews) -> None:
         """Apply news of a measurement or a comparison."""
         if isinstance(news, LaneEvent):
-            self.figures.observe_lane(news.depth, news.event)
+            if not self._measurement_was_left:
+                self.figures.observe_lane(news.depth, news.event)
         elif not isinstance(news, ComparisonNews):
             self._ready()
         else:

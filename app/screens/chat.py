@@ -100,8 +100,10 @@ class ChatScreen(ChatVerbs, Screen[None]):
             verb, argument = found
             self.call_later(self.action_verb, verb.action, argument)
             return
-        self.chat.say(message.text.removeprefix("/") if message.text.startswith("//") else message.text)
-        self.transcript.follow()
+        if self.chat.say(message.text.removeprefix("/") if message.text.startswith("//") else message.text):
+            self.transcript.follow()
+        else:
+            self.prompt.put(message.text)
         self._pump()
 
     def on_prompt_edit_outside(self, _message: Prompt.EditOutside) -> None:
@@ -125,6 +127,10 @@ class ChatScreen(ChatVerbs, Screen[None]):
     def action_escape(self) -> None:
         """Stop what is under way; else let go of the token cursor, and come back to the prompt."""
         if self.chat.stop():
+            return
+        if self.chat.stop_editing():
+            self.prompt.put("")
+            self.notify("The last prompt and its reply stay as they are.")
             return
         if self.transcript.cursor is not None:
             self.transcript.cursor = None
@@ -180,6 +186,8 @@ class ChatScreen(ChatVerbs, Screen[None]):
                 markup=False,
                 timeout=NOTICE_SECONDS,
             )
+        if changed.given_back is not None:
+            self.prompt.put(changed.given_back)
         if changed.state and self._has_first_reply():
             self.query_one(Welcome).dismiss()
         return changed
@@ -219,5 +227,14 @@ class ChatScreen(ChatVerbs, Screen[None]):
             context_used=chat.context_used,
             context=loaded.context if loaded else 0,
             loading=chat.loading if chat.status is Status.LOADING else None,
-            notice=_UNDER_WAY.get(chat.status, ""),
+            notice=_notice_of(chat),
         )
+
+
+def _notice_of(chat: Chat) -> str:
+    """What is under way, or waits, in a few words."""
+    is_ending = chat.is_stopping and chat.busy
+    found = "stopping" if is_ending else _UNDER_WAY.get(chat.status, "")
+    if chat.has_waiting_prompt:
+        return f"{found} · a prompt waits" if found else "a prompt waits"
+    return found or ("editing: esc keeps the reply" if chat.is_editing else "")

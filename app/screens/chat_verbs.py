@@ -12,6 +12,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.chat_prompts import RECORDING
 from app.setting_rules import View
 from app.widgets.legend import Legend
 from app.widgets.panel import SidePanel
@@ -75,8 +76,8 @@ class ChatVerbs(_Base):
             pace = 0.0 if self.chat.tuning.pace else DEMO_PACE
         else:
             pace = 0.0 if argument == "off" else _number(argument, "pace")
-        self.chat.tuning.set_pace(pace)
-        self.shell.remember({"pace": pace})
+        if self.chat.tuning.set_pace(pace):
+            self.shell.remember({"pace": pace})
 
     def verb_pause(self, _argument: str) -> None:
         paused = not self.chat.tuning.paused
@@ -134,7 +135,7 @@ class ChatVerbs(_Base):
         self.chat.regenerate()
 
     def verb_edit(self, _argument: str) -> None:
-        text = self.chat.take_back()
+        text = self.chat.edit()
         if text is not None:
             self.prompt.put(text)
             self.prompt.focus()
@@ -165,14 +166,20 @@ class ChatVerbs(_Base):
         self.prompt.focus()
 
     def verb_system(self, argument: str) -> None:
-        self.chat.set_system(argument)
+        if argument:
+            self.chat.set_system("" if argument == "off" else argument)
+        else:
+            self.prompt.put(f"/system {self.chat.conversation.system}")
+            self.prompt.focus()
 
     def verb_new(self, _argument: str) -> None:
+        self._need_live()
         self.shell.new_session()
 
     def verb_sessions(self, _argument: str) -> None:
         from app.screens.sessions import SessionsScreen
 
+        self._need_live()
         self.app.push_screen(SessionsScreen(self.shell.sessions), self.shell.resume)
 
     def verb_rename(self, argument: str) -> None:
@@ -223,6 +230,10 @@ class ChatVerbs(_Base):
         place = self.transcript.cursor or self._last_token()
         if place is None:
             raise UsageError("There is no token to look at yet.")
+        exchange, token = place
+        exchanges = self.chat.conversation.exchanges
+        if exchange >= len(exchanges) or token >= len(exchanges[exchange].reply.tokens):
+            raise UsageError("This token is no longer in the chat.")
         self.transcript.cursor = place
         self.app.push_screen(InspectScreen(self.chat.conversation, place, self._look_at))
 
@@ -260,6 +271,10 @@ class ChatVerbs(_Base):
 
     async def verb_quit(self, _argument: str) -> None:
         await self.app.action_quit()
+
+    def _need_live(self) -> None:
+        if not self.chat.backend.is_live:
+            raise UsageError(RECORDING)
 
     def _sampling(self, name: str, value: object) -> None:
         if self.chat.tuning.change({name: value}):

@@ -62,9 +62,12 @@ class Prompt(TextArea):
         self._recalled = None
 
     def put(self, text: str) -> None:
-        """Replace the text and stand at its end."""
-        self.load_text(text)
-        self.move_cursor(self.document.end)
+        """Replace the text and stand at its end; what stood there is recalled by up, and by undo."""
+        unsent = self.text.strip()
+        if unsent and unsent not in self._sent[-1:] and not self._is_recalled:
+            self._sent.append(unsent)
+        self._recalled = None
+        self._show(text)
 
     def action_send(self) -> None:
         """Send the text, unless there is none."""
@@ -74,7 +77,7 @@ class Prompt(TextArea):
         if not self._sent or self._sent[-1] != text:
             self._sent.append(text)
         self._recalled = None
-        self.put("")
+        self._show("")
         self.post_message(self.Sent(text))
 
     def action_new_line(self) -> None:
@@ -86,27 +89,41 @@ class Prompt(TextArea):
         if self.cursor_location[0] > 0 or not self._sent:
             self.action_cursor_up()
             return
-        if self._recalled is None:
+        if self._recalled is None or not self._is_recalled:
             self._draft, self._recalled = self.text, len(self._sent)
         if self._recalled > 0:
             self._recalled -= 1
-            self.put(self._sent[self._recalled])
+            self._show(self._sent[self._recalled])
 
     def action_later(self) -> None:
         """Go a line down, or from the last line to what was sent after."""
-        if self.cursor_location[0] < self.document.line_count - 1 or self._recalled is None:
+        is_last_line = self.cursor_location[0] == self.document.line_count - 1
+        if not is_last_line or self._recalled is None or not self._is_recalled:
             self.action_cursor_down()
             return
         self._recalled += 1
         if self._recalled < len(self._sent):
-            self.put(self._sent[self._recalled])
+            self._show(self._sent[self._recalled])
         else:
             self._recalled = None
-            self.put(self._draft)
+            self._show(self._draft)
 
     def action_edit_outside(self) -> None:
         """Go on in $EDITOR."""
         self.post_message(self.EditOutside(self.text))
+
+    @property
+    def _is_recalled(self) -> bool:
+        """Whether the text is one that was recalled, and not changed since."""
+        return (
+            self._recalled is not None
+            and self._recalled < len(self._sent)
+            and self.text == self._sent[self._recalled]
+        )
+
+    def _show(self, text: str) -> None:
+        self.replace(text, (0, 0), self.document.end)
+        self.move_cursor(self.document.end)
 
     async def _on_key(self, event: events.Key) -> None:
         # A text area would insert these. They are bindings, but none with priority: those are looked at

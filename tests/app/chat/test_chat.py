@@ -139,15 +139,6 @@ def test_greedy_has_one_answer_and_sampling_takes_the_next_seed(chat: Chat, back
     assert len(chat.conversation.exchanges) == 1
 
 
-def test_the_last_prompt_comes_back_for_editing(chat: Chat, backend: FakeBackend) -> None:
-    replied(chat, backend, "one")
-    replied(chat, backend, "two")
-    assert chat.take_back() == "two"
-    assert [exchange.user for exchange in chat.conversation.exchanges] == ["one"]
-    assert isinstance(chat.record, Lines)
-    assert chat.record.lines[-1] == ("cut", 1)
-
-
 def test_a_lost_engine_leaves_the_chat_and_comes_back(chat: Chat, backend: FakeBackend) -> None:
     chat.say("hi")
     backend.news += [header(), verified(0, (), "A"), finished(1, FinishReason.ERROR), Lost("It is gone.")]
