@@ -173,7 +173,7 @@ class ChatVerbs(_Base):
     def verb_sessions(self, _argument: str) -> None:
         from app.screens.sessions import SessionsScreen
 
-        self.app.push_screen(SessionsScreen(self.shell.sessions), self.shell.resume)
+        self.app.push_screen(SessionsScreen(self.shell.kept), self.shell.resume)
 
     def verb_rename(self, argument: str) -> None:
         self.shell.rename_session(argument)
