@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from app.exports import Kind
     from app.kept import Kept
     from app.session_writer import SessionWriter
-    from app.sessions import Sessions
     from app.settings import Settings
 
 LOOK_EVERY_SECONDS = 1.0
@@ -143,11 +142,6 @@ class DraftscopeApp(App[None]):
     def model_name(self) -> str:
         """Of the checkpoint, while it is not loaded yet."""
         return self.kept.model
-
-    @property
-    def sessions(self) -> Sessions:
-        """All chats on disk."""
-        return self.kept.sessions
 
     def remember(self, values: Mapping[str, object]) -> None:
         """Keep settings for the next time; failing to is said once and harms nothing."""

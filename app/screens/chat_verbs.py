@@ -7,12 +7,10 @@ Screens that are seldom opened are imported when they are: the window is there t
 from __future__ import annotations
 
 import inspect
-import os
-import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.chat_prompts import RECORDING
+from app.locations import user_path
 from app.setting_rules import View
 from app.widgets.legend import Legend
 from app.widgets.panel import SidePanel
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-EDITORS = ("VISUAL", "EDITOR")
 DEMO_PACE = 12.0
 """Rounds a second that `p` comes back to."""
 
@@ -148,21 +145,9 @@ class ChatVerbs(_Base):
         self.notify("The reply was sent to the terminal's clipboard. (/export writes a file.)")
 
     def verb_editor(self, _argument: str) -> None:
-        import subprocess
-        import tempfile
+        from app.editor import edited
 
-        command = next((os.environ[name] for name in EDITORS if os.environ.get(name)), "")
-        if not command:
-            raise UsageError("Set EDITOR to the editor that should open, such as nano or vim.")
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "prompt.md"
-            file.write_text(self.prompt.text, encoding="utf-8")
-            try:
-                with self.app.suspend():
-                    subprocess.run([*shlex.split(command), str(file)], check=False)
-            except OSError as error:
-                raise UsageError(f"{command} cannot be started: {error.strerror}.") from None
-            self.prompt.put(file.read_text(encoding="utf-8", errors="replace").rstrip("\n"))
+        self.prompt.put(edited(self.prompt.text, self.app.suspend))
         self.prompt.focus()
 
     def verb_system(self, argument: str) -> None:
@@ -180,7 +165,7 @@ class ChatVerbs(_Base):
         from app.screens.sessions import SessionsScreen
 
         self._need_live()
-        self.app.push_screen(SessionsScreen(self.shell.sessions), self.shell.resume)
+        self.app.push_screen(SessionsScreen(self.shell.kept), self.shell.resume)
 
     def verb_rename(self, argument: str) -> None:
         self.shell.rename_session(argument)
@@ -191,7 +176,7 @@ class ChatVerbs(_Base):
         kind, _, name = argument.partition(" ")
         if kind and kind not in set(Kind):
             raise UsageError(f"A chat is exported as {', '.join(Kind)}, not as {kind}.")
-        file = Path(name.strip()).expanduser() if name.strip() else None
+        file = user_path(name.strip()) if name.strip() else None
         written = self.shell.export(Kind(kind or Kind.MARKDOWN), file)
         self.notify(f"Written to {written}.", markup=False)
 
