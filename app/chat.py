@@ -14,11 +14,9 @@ from app.backends.base import (
     CacheRecalled,
     ComparisonNews,
     ExpertsSeen,
-    LaneEvent,
     Loaded,
     Loading,
     Lost,
-    Measured,
     Memory,
     Refused,
     Said,
@@ -128,7 +126,7 @@ class Chat(ChatPrompts, ChatTrials):
         self.stop_editing()
         self.stop()
         self._reply_was_left = self.status is Status.REPLYING
-        self._measurement_was_left = self.status is Status.MEASURING
+        self.measurement = None
         self._unrecorded_ask = None
         self.comparison = None
         self.cache.belongs_to(cache)
@@ -184,7 +182,7 @@ class Chat(ChatPrompts, ChatTrials):
                 self.memory = news
             case Trimmed():
                 self._trimmed(news.turns)
-            case LaneEvent() | Measured() | ComparisonNews():
+            case ComparisonNews():
                 self._trial(news)
             case ExpertsSeen():
                 self.experts = news.use
@@ -221,7 +219,8 @@ class Chat(ChatPrompts, ChatTrials):
             self._changed.whole = True
         if isinstance(event, Verified):
             self._count()  # what came before it, first
-            self.figures.observe(event, last.reply.round_depth)
+            at_full_speed = not (self.tuning.pace or self.tuning.paused)
+            self.figures.observe(event, last.reply.round_depth, at_full_speed=at_full_speed)
             self.cache.grew()
         last.reply.take(event)
         self._changed.tail = True
@@ -257,7 +256,8 @@ class Chat(ChatPrompts, ChatTrials):
 
     def _lost(self, lost: Lost) -> None:
         self.status, self.loading, self.memory, self.wiring_progress = Status.LOST, None, None, None
-        self._reply_was_left = self._measurement_was_left = self.is_stopping = False
+        self._reply_was_left = self.is_stopping = False
+        self.measurement = None
         self.tuning.lost()
         if self.comparison is not None:
             self.comparison.end(lost.message)
@@ -268,7 +268,7 @@ class Chat(ChatPrompts, ChatTrials):
     def _ready(self) -> None:
         if self.status is Status.LOST:
             return
-        self.status, self.is_stopping, self._measurement_was_left = Status.READY, False, False
+        self.status, self.is_stopping = Status.READY, False
         waiting, self._waiting_prompt = self._waiting_prompt, None
         if waiting is not None:
             self._say(waiting)
@@ -276,7 +276,7 @@ class Chat(ChatPrompts, ChatTrials):
     def _count(self, most: int | None = None) -> None:
         """Count rounds of a chat that was resumed, so many at the most."""
         for event, depth in islice(self._uncounted, most):
-            self.figures.observe(event, depth)
+            self.figures.observe(event, depth, at_full_speed=False)
             self._changed.state = True
 
     def _touched(self) -> None:

@@ -209,7 +209,10 @@ class ChatScreen(ChatVerbs, Screen[None]):
 
     def _show_panel(self) -> None:
         self.query_one(SidePanel).update_from(
-            self.chat.figures, self.chat.tuning.options, self.shell.settings.disk_limit
+            self.chat.figures,
+            self.chat.tuning.options,
+            self.shell.settings.disk_limit,
+            pace=self.chat.tuning.pace,
         )
 
     def _header_state(self) -> HeaderState:

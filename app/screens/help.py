@@ -50,12 +50,18 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     ("acceptance", "accepted / drafted"),
     ("at position k", "rounds in which draft k was accepted / rounds that drafted it"),
     ("tokens a pass", "the mean length, 1 + accepted / rounds: one token is the main model's own"),
-    ("tokens/s", "of the engine's own rounds; pace and pauses are not in it"),
+    (
+        "tokens/s",
+        "of the engine's own rounds; the time between them is not in it, but an engine that sleeps there "
+        "wakes up slower, so rounds at a pace are in no row of the table",
+    ),
     ("×", "speed over that of depth 0, only where both decoded the same tokens: by measuring, or by f3"),
+    ("±", "half the range of the runs' own ratios; what lies within it is not told apart"),
     ("auto", "the MTP layer, at the depth that what was measured makes fastest; rows are by what it drafted"),
     ("coupled", "both models pick with the same noise, so one seed gives one text at every depth"),
     ("rejection", "keeps the law of sampling but not the text, and accepts more"),
-    ("in RAM", "expert uses that found their expert in memory or on its way / all uses"),
+    ("loads", "experts read from disk to be used, when they were needed or ahead of it"),
+    ("in RAM", "expert uses for which nothing was read / all uses"),
     ("waiting", "the share of a round's time that stood still for reads"),
 )
 """Words of the panel and what they mean."""

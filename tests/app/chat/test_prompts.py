@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.backends.base import LaneEvent, Loading, Lost, Measured
+from app.backends.base import ComparisonNews, Loading, Lost
 from app.chat import Chat, Status
 from app.sessions import Sessions
 from engine.events import FinishReason
+from engine.lanes import LanesFinished
 from engine.options import Mode
 from tests.app.chat.fake_backend import (
     LOADED,
@@ -21,6 +22,7 @@ from tests.app.chat.fake_backend import (
     verified,
 )
 from tests.app.chat.test_chat import Lines, backend, chat, replied
+from tests.app.comparing.made import BEGIN, fast, slow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,7 +97,7 @@ def test_a_prompt_that_waits_is_given_back_by_esc_by_a_new_chat_and_by_the_end_o
         end()
         assert chat.pump().given_back == "the prompt that waits"
         assert chat.pump().given_back is None
-        backend.news.append(Measured(complete=False))
+        backend.news.append(ComparisonNews(LanesFinished(complete=False)))
         chat.pump()
         assert "the prompt that waits" not in asked(backend)
     assert chat.status is Status.LOST
@@ -193,21 +195,18 @@ def test_what_was_asked_in_a_chat_that_was_left_is_not_kept_in_the_next(
 def test_lanes_of_a_chat_that_was_left_are_not_figures_of_the_next(chat: Chat, backend: FakeBackend) -> None:
     replied(chat, backend)
     chat.measure()
-    backend.news += [LaneEvent(0, header(depth=0)), LaneEvent(0, verified(0, (), "A"))]
+    backend.news += map(ComparisonNews, [*BEGIN, *slow(0)])
     chat.pump()
     chat.clear(Lines())
-    backend.news += [LaneEvent(0, verified(1, (), "B")), Measured(complete=False)]
+    backend.news += map(ComparisonNews, [*fast(0), LanesFinished(complete=False)])
     chat.pump()
     assert not any(row.tokens for row in chat.figures.rows(Mode.MTP, 1))
+    assert chat.status is Status.READY
     replied(chat, backend)
     chat.measure()
-    backend.news += [
-        LaneEvent(0, header(depth=0)),
-        LaneEvent(0, verified(0, (), "A")),
-        LaneEvent(0, verified(1, (), "B")),
-    ]
+    backend.news += map(ComparisonNews, [*BEGIN, *slow(0), *fast(0)])
     chat.pump()
-    assert chat.figures.rows(Mode.MTP, 1)[0].tokens == 1
+    assert chat.figures.rows(Mode.MTP, 1)[0].tokens == 6
 
 
 def test_rounds_that_were_done_before_a_change_are_not_counted_under_it(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.backends.base import ChatMessage, ComparisonNews, LaneEvent, Lost
+from app.backends.base import ChatMessage, ComparisonNews, Lost
 from app.chat import Chat, Status
 from engine.lanes import Lane, LanesFinished
 from engine.options import Mode
@@ -213,9 +213,29 @@ def test_another_prompt_leaves_no_cache_of_the_chat_to_keep(
     assert chat.keep_cache()
 
 
-def test_measurements_and_comparisons_are_told_apart(chat: Chat, backend: FakeBackend) -> None:
-    chat.compare("why?", (BASE, TWO))
-    backend.news.append(LaneEvent(0, verified(0, (), "A")))
-    told(chat, backend, WHOLE)
-    assert chat.comparison is not None
-    assert chat.comparison.tokens_decoded(0) == 14
+def test_a_measurement_is_in_the_table_as_it_grows_and_is_no_comparison(
+    chat: Chat, backend: FakeBackend
+) -> None:
+    replied(chat, backend)
+    chat.measure()
+    [(_, lanes, max_tokens, repeats, options)] = backend.given("compare")  # type: ignore[misc]
+    assert lanes == (BASE, *(Lane(Mode.MTP, depth) for depth in (1, 2, 3, 4)))
+    assert (max_tokens, repeats, options) == (1, 2, {"temperature": 0.5})
+    told(chat, backend, [*BEGIN, *slow(0), *fast(0, lane=2)[:2]])
+    assert chat.comparison is None
+    assert chat.measurement is not None
+    rows = chat.figures.rows(Mode.MTP, 2)
+    assert [row.tokens for row in rows] == [6, 0, 3, 0, 0]
+    assert (rows[2].ratio, rows[2].spread) == (pytest.approx(1.5), None)
+    told(chat, backend, [*fast(0, lane=2)[2:], *slow(1), *fast(1, lane=2), LanesFinished(True)])
+    assert chat.measurement is None
+    assert chat.status is Status.READY
+    assert chat.figures.rows(Mode.MTP, 2)[2].spread == pytest.approx(0)
+
+
+def test_a_measurement_that_cannot_be_made_says_so(chat: Chat, backend: FakeBackend) -> None:
+    replied(chat, backend)
+    chat.measure()
+    backend.news.append(ComparisonNews(LanesFinished(False, "It has no tokenizer.")))
+    assert "It has no tokenizer." in chat.pump().notices
+    assert chat.status is Status.READY
