@@ -304,5 +304,4 @@ def _placed(span: Span, place: int, room: int) -> tuple[Span, int]:
 def _check(reads: Iterable[Read]) -> None:
     for read in reads:
         if read.error is not None:
-            # Another one: raised here, its own would hold on to the read, and so to the memory.
-            raise CheckpointError(str(read.error))
+            raise read.failure()
