@@ -240,7 +240,7 @@ class Engine:
         return sum(home.reading_seconds for home in self._homes)
 
     def close(self) -> None:
-        """End a reply under way and all reading, and remember the hot experts; memory goes later."""
+        """End a reply under way and all reading, and remember the hot experts; memory goes with this."""
         self.controls.cancel()
         for home in self._homes:
             home.close()

@@ -69,14 +69,16 @@ class Decoder:
     second: Transformer | None = None
     """A second model that drafts in mode model."""
 
-    def run(self, ids: Sequence[int], routes: RouteRecord | None = None) -> Iterator[int]:
+    def run(
+        self, ids: Sequence[int], routes: RouteRecord | None = None, last: int | None = None
+    ) -> Iterator[int]:
         """Run tokens behind the main rows; yields layers done. Raises Cancelled between layers.
 
-        The same number again says that the next layer is waiting for weights. Their states are in
-        `state.hidden` afterwards; making the rows count is the caller's.
+        The same number again says that the next layer is waiting for weights. The states of the
+        `last` tokens, of all if not given, are in `state` afterwards; making the rows count is the caller's.
         """
         state = self.state
-        hidden = state.hidden[state.main_rows : state.main_rows + len(ids)]
+        hidden = state.states_to_fill(len(ids), last)
         self.check()
         watched = self.tally.watch(len(ids), routes)
         for done in self.model.forward(ids, state.main_rows, state.caches, hidden, watched):
@@ -86,8 +88,7 @@ class Decoder:
 
     def logits(self, rows: int) -> Rows:
         """The main model's logits for the last pass's first rows, [rows, vocab]. Raises Cancelled."""
-        first = self.state.main_rows
-        return self.model.logits(self.state.hidden[first : first + rows], self.check).numpy()
+        return self.model.logits(self.state.states(self.state.main_rows, rows), self.check).numpy()
 
     def mtp_drafter(
         self, sampler: Sampler, accept: Acceptance, stop_ids: frozenset[int]
@@ -165,7 +166,7 @@ class Reply:
         before = decoder.weights.traffic()
         reused = state.begin(prompt)
         ids, layers = prompt[reused:], len(decoder.model.layers)
-        for layer in decoder.run(ids):
+        for layer in decoder.run(ids, last=1):
             now = time.perf_counter()
             if now - reported >= PROGRESS_SECONDS and layer < layers:
                 reported = now

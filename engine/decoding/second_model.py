@@ -45,7 +45,7 @@ class SecondModelDrafter:
         while True:
             self._run(second, fresh)
             # The head is run for the last row alone.
-            last = second.hidden[second.main_rows - 1 : second.main_rows]
+            last = second.states(second.main_rows - 1, 1)
             logits = self.model.logits(last, self.before_layer)[0].numpy()
             token = self.sampler.pick(logits, len(second.tokens), stream)
             drafts.append(Draft(token, logits))
@@ -69,7 +69,7 @@ class SecondModelDrafter:
         """Run tokens behind the second model's rows, which then count."""
         begin = second.main_rows
         self.before_layer()
-        hidden = second.hidden[begin : begin + len(ids)]
+        hidden = second.states_to_fill(len(ids), last=1)
         for _layer in self.model.forward(ids, begin, second.caches, hidden):
             self.before_layer()
         second.tokens += ids

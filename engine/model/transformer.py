@@ -48,15 +48,16 @@ class Transformer:
         """Run tokens at positions `start...`, yielding the number of layers done: after each, and now and
         then while a layer waits for weights.
 
-        Fills rows `start...` of each layer's cache [context, latent + rope], and `hidden` [tokens, hidden]
-        with the states after the final norm (complete once the iterator is exhausted).
+        Fills rows `start...` of each layer's cache [context, latent + rope], and `hidden` [rows, hidden] with
+        the last tokens' states after the final norm (complete once the iterator is exhausted).
         """
         x = self.embed(ids)
         for done, (layer, cache) in enumerate(zip(self.layers, caches, strict=True), start=1):
             for _ in layer.run(x, cache, start, routes):
                 yield done - 1
             if done == len(self.layers):
-                hidden.copy_(self.kernels.rms_norm(x, self.norm, self.config.rms_norm_eps))
+                last = x[len(ids) - len(hidden) :]
+                hidden.copy_(self.kernels.rms_norm(last, self.norm, self.config.rms_norm_eps))
             yield done
 
     def logits(self, hidden: Tensor, heartbeat: Callable[[], None] = lambda: None) -> Tensor:
