@@ -18,7 +18,7 @@ from engine.event_json import to_json
 from engine.events import Finished, FinishReason, Header, Prefilled, Verified
 from engine.lanes import LanesFinished
 from engine.lanes_json import to_json as lanes_to_json
-from engine.options import GenerateOptions, Mode
+from engine.options import GenerateOptions, Mode, checked_pace
 from engine.surface import reply_options
 from engine.worker_job import sentence
 from engine.worker_memory import used_bytes
@@ -85,16 +85,18 @@ class Session:
     def change(self, values: Mapping[str, object]) -> None:
         """Set options, and pace, from the listening thread. Depth, mode and pace hold at once."""
         values = dict(values)
-        pace = values.pop("pace", None)
-        if pace is not None and not _is_pace(pace):
-            raise UsageError(f"pace must be 0 (full speed) or rounds a second, not {pace!r}.")
-        GenerateOptions().changed(values)
+        given = values.pop("pace", None)
+        pace = None if given is None else checked_pace(given)
+        mode = GenerateOptions().changed(values).mode
         live: dict[str, object] = {name: values[name] for name in ("depth", "mode") if name in values}
         with self._lock:
-            if self._engine is not None and not self._measuring:
-                _apply(self._engine, live)  # may refuse the mode, so before anything is kept
-            if isinstance(pace, (int, float)):
-                self._pace = float(pace)
+            if self._engine is not None:  # the mode is refused before anything is kept
+                if "mode" in live:
+                    mode.check(has_mtp=self._engine.has_mtp, has_draft_model=self._engine.has_draft_model)
+                if not self._measuring:
+                    _apply(self._engine, live)
+            if pace is not None:
+                self._pace = pace
                 if self._engine is not None and not self._measuring:
                     self._engine.controls.pace = self._pace
             self._settings.update(values)
@@ -308,7 +310,3 @@ def _apply(engine: EngineSurface, values: Mapping[str, object]) -> None:
         engine.controls.mode = options.mode
     if "depth" in values:
         engine.controls.depth = options.depth
-
-
-def _is_pace(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")

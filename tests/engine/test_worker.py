@@ -362,6 +362,50 @@ def test_cancel_ends_all_of_a_measurement(client: Client) -> None:
     assert {line["lane"] for line in lines[:-1]} == {0}
 
 
+@pytest.mark.parametrize(
+    ("name", "mode", "sentence"),
+    [("model", "model", "needs a second checkpoint"), ("no-mtp", "mtp", "no MTP layer")],
+)
+def test_a_mode_that_cannot_run_is_refused_while_measuring_too(
+    client: Client, name: str, mode: str, sentence: str
+) -> None:
+    client.load(name)
+    client.send({"command": "measure", "ids": [5], "depths": [0], "max_tokens": 10**9})
+    client.until("verified")
+    client.send({"command": "set", "mode": mode, "depth": 6, "pace": 3}, {"command": "cancel"})
+    (refused,) = [line for line in client.until("measured") if line["event"] == "error"]
+    assert refused["command"] == "set"
+    assert sentence in str(refused["message"])
+    header, *_, finished = client.reply(options={"max_tokens": 2})
+    assert isinstance(header, Header)
+    assert header.options.mode != mode
+    assert header.options.depth != 6
+    assert isinstance(finished, Finished)
+    assert finished.reason is FinishReason.LENGTH
+
+
+def test_a_mode_that_can_run_holds_after_the_measurement(client: Client) -> None:
+    client.load()
+    client.send({"command": "measure", "ids": [5], "depths": [0, 2], "max_tokens": 10**9})
+    client.until("verified")
+    client.send({"command": "set", "mode": "ngram"}, {"command": "cancel"})
+    assert {line["mode"] for line in client.until("measured") if line["event"] == "verified"} <= {"mtp"}
+    header = client.reply(options={"max_tokens": 2})[0]
+    assert isinstance(header, Header)
+    assert header.options.mode is Mode.NGRAM
+
+
+def test_ids_that_no_vocabulary_has_are_left_aside(client: Client) -> None:
+    client.load()
+    messages = [
+        {"role": "user", "content": "the sea"},
+        {"role": "assistant", "content": "blue", "ids": [99999999999]},
+        {"role": "user", "content": "the sky"},
+    ]
+    client.send({"command": "generate", "messages": messages, "options": {"max_tokens": 2}})
+    assert client.until("finished")[-1]["reason"] == "length"
+
+
 def test_a_cache_is_kept_and_recalled_in_the_order_of_the_jobs(client: Client, tmp_path: Path) -> None:
     file = tmp_path / "chat.cache"
     client.load()
