@@ -64,6 +64,7 @@ class DraftscopeApp(App[None]):
         self._notices = notices
         self._theme_folder = themes
         self._is_leaving = False
+        self._known_theme = settings.theme
         chat.cache.belongs_to(self._cache_file)
         self.chat_screen = ChatScreen(chat, self)
         for theme in shipped_themes():
@@ -88,6 +89,12 @@ class DraftscopeApp(App[None]):
         if not self.is_headless:
             loop = asyncio.get_running_loop()
             watch_terminal(lambda: None if loop.is_closed() else loop.call_soon_threadsafe(self._hung_up))
+
+    def watch_theme(self, _before: str, now: str) -> None:
+        """Remember a theme that was chosen here, by its name or from the list."""
+        if now != self._known_theme:
+            self._known_theme = now
+            self.remember({"theme": now})
 
     def _begin(self) -> None:
         """Load the model, once the window is there: its process would take a core from the first frame."""

@@ -83,6 +83,7 @@ class ChatScreen(ChatVerbs, Screen[None]):
         self.query_one(SidePanel).set_class(settings.show_panel is ShowPanel.NEVER, "-hidden")
         self.query_one(SidePanel).set_class(settings.show_panel is ShowPanel.ALWAYS, "-shown")
         self.query_one(Welcome).display = settings.first_run_help and not self._has_first_reply()
+        self.transcript.renders_finished = settings.markdown
         self.transcript.show(self.chat.conversation)
         self.prompt.remember([exchange.user for exchange in self.chat.conversation.exchanges])
         self.prompt.focus()
@@ -181,8 +182,15 @@ class ChatScreen(ChatVerbs, Screen[None]):
                 timeout=NOTICE_SECONDS,
             )
         if changed.state and self._has_first_reply():
-            self.query_one(Welcome).dismiss()
+            self._dismiss_welcome()
         return changed
+
+    def _dismiss_welcome(self) -> None:
+        """Take the welcome away, for good once it was read."""
+        welcome = self.query_one(Welcome)
+        if welcome.display:
+            welcome.dismiss()
+            self.shell.remember({"first_run_help": False})
 
     def _has_first_reply(self) -> bool:
         return any(exchange.reply.finished is not None for exchange in self.chat.conversation.exchanges)
