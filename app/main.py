@@ -82,7 +82,7 @@ class DraftscopeApp(App[None]):
         else:
             self.notify(f"There is no theme {chosen!r}; /theme lists them.", severity="warning", markup=False)
         if self.settings.keys:
-            self.set_keymap(dict(self.settings.keys))
+            self._rebind(self.settings.keys)
         self.push_screen(self.chat_screen)
         self.call_after_refresh(self._begin)
         self.set_interval(LOOK_EVERY_SECONDS, self._load_user_themes)
@@ -198,6 +198,15 @@ class DraftscopeApp(App[None]):
         from app.exports import export
 
         return export(self.chat.conversation, kind, file, self.current_theme)
+
+    def _rebind(self, keys: Mapping[str, str]) -> None:
+        """Take the user's keys, and say which of them can't be meant."""
+        from app.keymap import checked_keys  # few rebind anything
+
+        found = checked_keys(keys, self._bindings)
+        self.set_keymap(found.keys)
+        for sentence in found.objections:
+            self.notify(sentence, severity="warning", markup=False, timeout=10)
 
     def _hung_up(self) -> None:
         self.chat.close()

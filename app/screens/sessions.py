@@ -13,6 +13,7 @@ from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
 from app.commands.terminal import harmless
+from app.key_hints import key_line, key_of
 from engine.errors import DraftscopeError
 
 if TYPE_CHECKING:
@@ -47,8 +48,10 @@ class SessionsScreen(ModalScreen[str | None]):
         with Vertical(id="sessions-box"):
             yield Label("Chats", id="sessions-title")
             yield OptionList(id="sessions-list")
-            yield Input(placeholder="a new title; enter keeps it, esc does not", id="sessions-name")
-            yield Label("enter go on with it   r rename   d delete   esc back", id="sessions-keys")
+            leave = key_of(self, "sessions.leave")
+            yield Input(placeholder=f"a new title; enter keeps it, {leave} does not", id="sessions-name")
+            keys = ("sessions.rename", "rename"), ("sessions.delete", "delete"), ("sessions.leave", "back")
+            yield Label(key_line(self, "enter go on with it", *keys), markup=False, id="sessions-keys")
 
     def on_mount(self) -> None:
         self.query_one(Input).display = False
@@ -89,7 +92,9 @@ class SessionsScreen(ModalScreen[str | None]):
             return
         if self._to_delete != ident:
             self._to_delete = ident
-            self.notify("Press d once more to delete this chat for good.", severity="warning")
+            key = key_of(self, "sessions.delete")
+            said = f"Press {key} once more to delete this chat for good."
+            self.notify(said, severity="warning", markup=False)
             return
         self._to_delete = None
         self._try(lambda: self._sessions.delete(ident))
