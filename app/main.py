@@ -63,6 +63,7 @@ class DraftscopeApp(App[None]):
         self._notices = notices
         self._theme_folder = themes
         self._is_leaving = False
+        self._known_theme = settings.theme
         chat.cache.belongs_to(self._cache_file)
         self.chat_screen = ChatScreen(chat, self)
         for theme in shipped_themes():
@@ -80,13 +81,19 @@ class DraftscopeApp(App[None]):
         else:
             self.notify(f"There is no theme {chosen!r}; /theme lists them.", severity="warning", markup=False)
         if self.settings.keys:
-            self.set_keymap(dict(self.settings.keys))
+            self._rebind(self.settings.keys)
         self.push_screen(self.chat_screen)
         self.call_after_refresh(self._begin)
         self.set_interval(LOOK_EVERY_SECONDS, self._load_user_themes)
         if not self.is_headless:
             loop = asyncio.get_running_loop()
             watch_terminal(lambda: None if loop.is_closed() else loop.call_soon_threadsafe(self._hung_up))
+
+    def watch_theme(self, _before: str, now: str) -> None:
+        """Remember a theme that was chosen here, by its name or from the list."""
+        if now != self._known_theme:
+            self._known_theme = now
+            self.remember({"theme": now})
 
     def _begin(self) -> None:
         """Load the model, once the window is there: its process would take a core from the first frame."""
@@ -185,6 +192,15 @@ class DraftscopeApp(App[None]):
         from app.exports import export
 
         return export(self.chat.conversation, kind, file, self.current_theme)
+
+    def _rebind(self, keys: Mapping[str, str]) -> None:
+        """Take the user's keys, and say which of them can't be meant."""
+        from app.keymap import checked_keys  # few rebind anything
+
+        found = checked_keys(keys, self._bindings)
+        self.set_keymap(found.keys)
+        for sentence in found.objections:
+            self.notify(sentence, severity="warning", markup=False, timeout=10)
 
     def _hung_up(self) -> None:
         self.chat.close()

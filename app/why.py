@@ -25,7 +25,7 @@ POOR_ACCEPTANCE = 0.2
 
 
 def why(figures: Figures, options: GenerateOptions, measure_key: str = "b") -> str:
-    """Return the sentence for the depth and mode in use; `measure_key` is what begins a measurement."""
+    """Return the sentence for the depth and mode in use; `measure_key` begins a measurement, if one does."""
     mode, depth = Setting.of(options.mode, options.depth)
     if options.mode is Mode.AUTO:  # which drafts with the MTP layer, at a depth of its own
         if figures.auto_depth is None:
@@ -40,7 +40,8 @@ def why(figures: Figures, options: GenerateOptions, measure_key: str = "b") -> s
         return "Nothing is measured yet: ask something first."
     is_partial = any(row.ratio is not None for row in figures.rows(mode, depth))
     what = f"Depth {depth} is not measured" if is_partial else "Not measured"
-    return f"{what} yet: press {measure_key} in the transcript to decode the last reply again at each depth."
+    how = f"press {measure_key} in the transcript" if measure_key else "type /measure"
+    return f"{what} yet: {how} to decode the last reply again at each depth."
 
 
 def verdict(found: Comparison) -> str:

@@ -11,6 +11,7 @@ from textual.widgets import Footer
 
 from app.chat import Status
 from app.commands.terminal import harmless
+from app.key_hints import key_of
 from app.screens.chat_verbs import ChatVerbs
 from app.screens.keys import EVERYWHERE, IN_TRANSCRIPT
 from app.setting_rules import ShowPanel
@@ -66,6 +67,7 @@ class ChatScreen(ChatVerbs, Screen[None]):
         self.shell = shell
         self._frame = 0
         self._header_is_due = False
+        self._measure_key = ""
 
     def compose(self) -> ComposeResult:
         yield Header()
@@ -83,6 +85,8 @@ class ChatScreen(ChatVerbs, Screen[None]):
         self.query_one(SidePanel).set_class(settings.show_panel is ShowPanel.NEVER, "-hidden")
         self.query_one(SidePanel).set_class(settings.show_panel is ShowPanel.ALWAYS, "-shown")
         self.query_one(Welcome).display = settings.first_run_help and not self._has_first_reply()
+        self._measure_key = key_of(self.transcript, "transcript.measure")
+        self.transcript.renders_finished = settings.markdown
         self.transcript.show(self.chat.conversation)
         self.prompt.remember([exchange.user for exchange in self.chat.conversation.exchanges])
         self.prompt.focus()
@@ -114,7 +118,8 @@ class ChatScreen(ChatVerbs, Screen[None]):
         self.call_later(self.action_verb, "inspect")
 
     def on_transcript_following_changed(self, message: Transcript.FollowingChanged) -> None:
-        self.query_one(Legend).note = "" if message.following else "End follows again"
+        follow = key_of(self.transcript, "transcript.follow")
+        self.query_one(Legend).note = "" if message.following or not follow else f"{follow} follows again"
 
     def action_less(self) -> None:
         """Draft one token fewer."""
@@ -189,8 +194,15 @@ class ChatScreen(ChatVerbs, Screen[None]):
         if changed.given_back is not None:
             self.prompt.put(changed.given_back)
         if changed.state and self._has_first_reply():
-            self.query_one(Welcome).dismiss()
+            self._dismiss_welcome()
         return changed
+
+    def _dismiss_welcome(self) -> None:
+        """Take the welcome away, for good once it was read."""
+        welcome = self.query_one(Welcome)
+        if welcome.display:
+            welcome.dismiss()
+            self.shell.remember({"first_run_help": False})
 
     def _has_first_reply(self) -> bool:
         return any(exchange.reply.finished is not None for exchange in self.chat.conversation.exchanges)
@@ -212,7 +224,8 @@ class ChatScreen(ChatVerbs, Screen[None]):
             self.chat.figures,
             self.chat.tuning.options,
             self.shell.settings.disk_limit,
-            pace=self.chat.tuning.pace,
+            self._measure_key,
+            self.chat.tuning.pace,
         )
 
     def _header_state(self) -> HeaderState:

@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
 from app.commands.terminal import harmless
+from app.key_hints import key_line
 from app.locations import user_path
 from engine.errors import DraftscopeError
 
@@ -35,7 +36,8 @@ class CheckpointScreen(ModalScreen[None]):
             yield Label(Content(f"Checkpoint {harmless(self._model)}"), classes="page-title")
             with VerticalScroll(classes="page-scroll"):
                 yield Static("Reading headers.", id="checkpoint-text", classes="page-text")
-            yield Label("↑ ↓ scroll   esc back", classes="page-keys")
+            line = key_line(self, "↑ ↓ scroll", ("checkpoint.leave", "back"))
+            yield Label(line, markup=False, classes="page-keys")
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()

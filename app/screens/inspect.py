@@ -9,6 +9,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Label
 
+from app.key_hints import key_line, key_of
 from app.widgets.inspector import Inspector
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ class InspectScreen(ModalScreen[Place]):
     def compose(self) -> ComposeResult:
         with Vertical(id="inspect-box"):
             yield Inspector(id="inspect-token")
-            yield Label("← → token   ↑ ↓ scroll   esc back", id="inspect-keys")
+            turning = f"{key_of(self, 'inspect.before')} {key_of(self, 'inspect.after')}".strip()
+            line = key_line(self, f"{turning} token", "↑ ↓ scroll", ("inspect.leave", "back"))
+            yield Label(line, markup=False, id="inspect-keys")
 
     def on_mount(self) -> None:
         self.query_one(Inspector).focus()

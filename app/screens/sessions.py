@@ -13,6 +13,7 @@ from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
 from app.commands.terminal import harmless
+from app.key_hints import key_line, key_of
 from engine.errors import DraftscopeError, shown
 
 if TYPE_CHECKING:
@@ -48,8 +49,10 @@ class SessionsScreen(ModalScreen[str | None]):
         with Vertical(id="sessions-box"):
             yield Label("Chats", id="sessions-title")
             yield OptionList(id="sessions-list")
-            yield Input(placeholder="a new title; enter keeps it, esc does not", id="sessions-name")
-            yield Label("enter go on with it   r rename   d delete   esc back", id="sessions-keys")
+            leave = key_of(self, "sessions.leave")
+            yield Input(placeholder=f"a new title; enter keeps it, {leave} does not", id="sessions-name")
+            keys = ("sessions.rename", "rename"), ("sessions.delete", "delete"), ("sessions.leave", "back")
+            yield Label(key_line(self, "enter go on with it", *keys), markup=False, id="sessions-keys")
 
     def on_mount(self) -> None:
         self.query_one(Input).display = False
@@ -92,8 +95,9 @@ class SessionsScreen(ModalScreen[str | None]):
             return
         if self._to_delete != ident:
             self._to_delete = ident
-            title = shown(_title(self._infos[ident]))
-            self.notify(f"Press d once more to delete {title} for good.", severity="warning", markup=False)
+            key, title = key_of(self, "sessions.delete"), shown(_title(self._infos[ident]))
+            said = f"Press {key} once more to delete {title} for good."
+            self.notify(said, severity="warning", markup=False)
             return
         self._try(lambda: self._kept.delete(ident))
 

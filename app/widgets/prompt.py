@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding
+from textual.content import Content
 from textual.message import Message
 from textual.widgets import TextArea
 
+from app.key_hints import key_of
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from textual import events
     from textual.binding import BindingType
 
-_TAKEN = ("f6", "f7")
+_TAKEN = ("f6", "f7", "pageup", "pagedown")
 """Keys of a text area that mean something else on the chat screen."""
 
 
@@ -46,15 +51,27 @@ class Prompt(TextArea):
             soft_wrap=True,
             tab_behavior="focus",
             highlight_cursor_line=False,
-            placeholder="Ask something (enter sends, / begins a command)",
             id=id,
         )
         self.cursor_blink = False
-        for key in _TAKEN:
-            self._bindings.key_to_bindings.pop(key, None)
+        self._give_up(_TAKEN)
         self._sent: list[str] = []
         self._recalled: int | None = None
         self._draft = ""
+
+    def on_mount(self) -> None:
+        send = key_of(self, "prompt.send")
+        self.placeholder = Content(f"Ask something ({send} sends, / begins a command)")
+        for ident, keys in self.app._keymap.items():  # a text area's own go before the screen's
+            if ident.startswith("chat."):
+                self._give_up(keys.split(","))
+
+    def _give_up(self, keys: Iterable[str]) -> None:
+        """Leave keys to the screen, but for those that a prompt itself has by name."""
+        bound = self._bindings.key_to_bindings
+        for key in keys:
+            if key in bound and not any(each.id for each in bound[key]):
+                del bound[key]
 
     def remember(self, prompts: list[str]) -> None:
         """Set what up and down recall, oldest first."""
@@ -86,7 +103,7 @@ class Prompt(TextArea):
 
     def action_earlier(self) -> None:
         """Go a line up, or from the first line to what was sent before."""
-        if self.cursor_location[0] > 0 or not self._sent:
+        if not self.navigator.is_first_wrapped_line(self.cursor_location) or not self._sent:
             self.action_cursor_up()
             return
         if self._recalled is None or not self._is_recalled:
@@ -97,7 +114,7 @@ class Prompt(TextArea):
 
     def action_later(self) -> None:
         """Go a line down, or from the last line to what was sent after."""
-        is_last_line = self.cursor_location[0] == self.document.line_count - 1
+        is_last_line = self.navigator.is_last_wrapped_line(self.cursor_location)
         if not is_last_line or self._recalled is None or not self._is_recalled:
             self.action_cursor_down()
             return

@@ -101,6 +101,7 @@ def test_what_is_missing_is_said():
     assert why(figures, options) == "Nothing is measured yet: ask something first."
     figures.observe(verified(1), 2)
     assert why(figures, options, "x").startswith("Not measured yet: press x in the transcript")
+    assert why(figures, options, "").startswith("Not measured yet: type /measure to decode")
     assert why(measured((0, BASE), (1, FAST)), GenerateOptions(depth=1)).startswith("Depth 1 pays")
     partly = measured((0, BASE), (1, FAST))
     partly.observe(verified(1), 2)
