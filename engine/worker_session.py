@@ -18,16 +18,15 @@ from engine.event_json import to_json
 from engine.events import Finished, FinishReason, Header, Prefilled, Verified
 from engine.lanes import LanesFinished
 from engine.lanes_json import to_json as lanes_to_json
-from engine.options import GenerateOptions, Mode, checked_pace
+from engine.options import GenerateOptions, checked_pace
 from engine.surface import reply_options
 from engine.worker_job import sentence
 from engine.worker_memory import used_bytes
 from engine.worker_prompt import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from engine.events import Event
     from engine.lanes import Lane
     from engine.surface import EngineSurface, Load, LoadSettings
     from engine.text.prompt import Prompt
@@ -157,32 +156,7 @@ class Session:
         ids = self._encode(prompt, fit)
         with self._lock:
             chosen = {**self._settings, **values, **job.changed}
-        self._decode(job, ids, reply_options(self.engine, chosen), {})
-
-    def measure(
-        self,
-        job: Job,
-        prompt: Prompt,
-        values: Mapping[str, object],
-        depths: Iterable[int],
-        *,
-        fit: bool = False,
-    ) -> None:
-        """Decode the same reply at each depth, at full speed and deaf to changes of depth and mode.
-
-        Mode auto has no depths of its own: there the MTP layer's are measured.
-        """
-        ids = self._encode(prompt, fit)
-        complete = True
-        with self._deaf(values) as options:
-            if options.mode is Mode.AUTO:
-                options = options.changed({"mode": Mode.MTP})
-            for depth in depths:
-                reason = self._decode(job, ids, options.changed({"depth": depth}), {"lane": depth})
-                if reason in (FinishReason.CANCELLED, FinishReason.ERROR):
-                    complete = False
-                    break
-        self._send({"event": "measured", "complete": complete})
+        self._decode(job, ids, reply_options(self.engine, chosen))
 
     def compare(
         self,
@@ -262,24 +236,18 @@ class Session:
                 {"event": "memory", "used_bytes": used_bytes(), "budget_bytes": self.engine.budget_bytes}
             )
 
-    def _decode(
-        self, job: Job, ids: list[int], options: GenerateOptions, tag: Mapping[str, object]
-    ) -> FinishReason:
+    def _decode(self, job: Job, ids: list[int], options: GenerateOptions) -> None:
         """Send a reply's events, from header to finished whatever happens."""
         tokens, seconds = 0, 0.0
-
-        def send(event: Event) -> None:
-            self._send({**to_json(event), **tag})
-
-        send(Header(self._model, options))
+        self._send(to_json(Header(self._model, options)))
         if job.cancelled:
-            send(Finished(FinishReason.CANCELLED, 0, 0.0))
-            return FinishReason.CANCELLED
+            self._send(to_json(Finished(FinishReason.CANCELLED, 0, 0.0)))
+            return
         try:
             for event in self.engine.generate(ids, options):
-                send(event)
+                self._send(to_json(event))
                 if isinstance(event, Finished):
-                    return event.reason
+                    return
                 self._tell_memory(MEMORY_SECONDS)
                 if isinstance(event, Prefilled):
                     seconds += event.seconds
@@ -290,8 +258,7 @@ class Session:
             message = _UNSAID
         except Exception as error:
             message = sentence(error)
-        send(Finished(FinishReason.ERROR, tokens, seconds, message))
-        return FinishReason.ERROR
+        self._send(to_json(Finished(FinishReason.ERROR, tokens, seconds, message)))
 
     def _catch_up(self, job: Job) -> None:
         """Do again what was heard after the job began and before the engine took its options."""
