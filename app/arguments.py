@@ -6,18 +6,18 @@ Light, like everything that `--help` waits for.
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import NoReturn
 
-from app.commands.terminal import fail
+from app.argument_parser import CommandParser
+from app.argument_types import depths, integer, modes, number, positive, ram, rate, speed, token_ids
 from engine.demo.place import DEMO
-from engine.offload.sizes import parse_ram, parse_speed
+from engine.offload.sizes import DEFAULT_CONTEXT
 from engine.options import MAX_DEPTH, Acceptance, Mode
 
 
 def command_parser() -> argparse.ArgumentParser:
     """Return the parser; its result has `command`, None for the bare command."""
-    parser = _Parser(
+    parser = CommandParser(
         prog="draftscope",
         description="Run a DeepSeek-V3 checkpoint and watch its own MTP layer draft.",
         allow_abbrev=False,
@@ -40,13 +40,6 @@ def command_parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser that ends a mistake in one sentence, without the usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        sys.exit(fail(f"{message}; see {self.prog} --help.", 2))
-
-
 class _Version(argparse.Action):
     """Print the version, looked up only now: reading a distribution's metadata takes its time."""
 
@@ -60,19 +53,20 @@ class _Version(argparse.Action):
 def _add_chat(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Chat with a checkpoint, every token coloured by where it came from. Without a command, draftscope "
-        "chats with the embedded demo."
+        "chats with the embedded demo. What is not given here is as the settings have it (draftscope config "
+        "show says what holds and why), and only then as the brackets say."
     )
     add = parser.add_argument
     add("model", nargs="?", default=DEMO, metavar="MODEL", help="the checkpoint's folder (demo)")
     add("--system", metavar="TEXT", help="a system message before the chat")
-    add("--pace", type=_pace, metavar="ROUNDS", help="hold the engine to rounds a second; 0 is full speed")
+    add("--pace", type=rate, metavar="ROUNDS", help="hold the engine to rounds a second; 0 is full speed")
     add("--theme", metavar="NAME", help="the colours")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--continue", dest="resume_latest", action="store_true", help="go on with the last chat"
     )
     which.add_argument("--resume", metavar="ID", help="go on with a chat; ctrl+o in the app lists them")
-    _add_decoding(parser)
+    _add_decoding(parser, depth="the settings' depth, which f7 and f8 write; without one 1")
     parser.add_argument("--scripted", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -80,7 +74,7 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.description = "Play a trace (run --json, an export, or a chat's file) at its own speed."
     add = parser.add_argument
     add("file", metavar="FILE", help="the trace")
-    add("--speed", type=_pace, default=1.0, metavar="TIMES", help="times its own speed; 0 is all at once (1)")
+    add("--speed", type=rate, default=1.0, metavar="TIMES", help="times its own speed; 0 is all at once (1)")
     add("--theme", metavar="NAME", help="the colours")
 
 
@@ -92,7 +86,10 @@ def _add_sessions(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Show the settings in effect and where each comes from, or the file's path."
+    parser.description = (
+        "Show the settings in effect and where each comes from, or the file's path. They are the chat's: "
+        "run, compare and the rest go by their command line alone."
+    )
     parser.add_argument("what", choices=("path", "show"), help="the file's path, or the settings")
 
 
@@ -106,7 +103,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     _add_model(parser)
     add("--system", metavar="TEXT", help="a system message before the prompt")
     add("--raw", action="store_true", help="pass the prompt as it is, without the chat template")
-    add("--ids", type=_ids, metavar="5,6,7", help="token ids as the whole prompt")
+    add("--ids", type=token_ids, metavar="5,6,7", help="token ids as the whole prompt")
     add("--json", action="store_true", help="print events, one JSON object a line")
     _add_decoding(parser)
 
@@ -119,24 +116,24 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("prompt", nargs="?", metavar="PROMPT", help="what to reply to")
     _add_model(parser)
-    add("--depths", type=_depths, default=(0, 1, 2, 4), metavar="0,1,2,4", help="tokens drafted a round")
+    add("--depths", type=depths, default=(0, 1, 2, 4), metavar="0,1,2,4", help="tokens drafted a round")
     add(
         "--modes",
-        type=_modes,
+        type=modes,
         metavar="mtp,ngram,model,auto",
         help="who drafts, each at every depth; auto chooses its own (mtp where there is one, else ngram)",
     )
     add("--prompts", metavar="FILE", help='prompts, one a line, or JSON objects with "prompt"')
-    add("--repeats", type=_positive, default=2, metavar="N", help="runs of every lane and prompt (2)")
+    add("--repeats", type=positive, default=2, metavar="N", help="runs of every lane and prompt (2)")
     add("--raw", action="store_true", help="pass prompts as they are, without the chat template")
     add("--json", action="store_true", help="print one JSON object")
     _add_decoding(parser, lanes=True)
 
 
-def _add_decoding(parser: argparse.ArgumentParser, *, lanes: bool = False) -> None:
+def _add_decoding(parser: argparse.ArgumentParser, *, lanes: bool = False, depth: str = "1") -> None:
     """Add what `run`, `chat` and `compare` have in common: drafting, sampling, limits and disk.
 
-    With `lanes`, mode and depth are left out: each lane has its own.
+    With `lanes`, mode and depth are left out: each lane has its own. `depth` is what holds without --depth.
     """
     drafting = parser.add_argument_group("drafting")
     add = drafting.add_argument
@@ -149,7 +146,7 @@ def _add_decoding(parser: argparse.ArgumentParser, *, lanes: bool = False) -> No
             help="who drafts; auto is mtp at the depth that is fastest "
             "(model with --draft-model, else mtp where the checkpoint has the layer, else ngram)",
         )
-        add("--depth", type=int, metavar="N", help=f"tokens drafted a round, 0 to {MAX_DEPTH} (1)")
+        add("--depth", type=integer, metavar="N", help=f"tokens drafted a round, 0 to {MAX_DEPTH} ({depth})")
     add(
         "--draft-model",
         metavar="MODEL",
@@ -165,22 +162,22 @@ def _add_decoding(parser: argparse.ArgumentParser, *, lanes: bool = False) -> No
         "sampling", "Defaults come from the checkpoint, else decoding is greedy."
     )
     add = sampling.add_argument
-    add("--temperature", type=float, metavar="T", help="0 is greedy")
-    add("--top-p", type=float, metavar="P", help="keep the likeliest tokens that together reach P")
-    add("--top-k", type=int, metavar="K", help="keep the K likeliest tokens; 0 keeps all")
-    add("--min-p", type=float, metavar="P", help="keep tokens at least P times as likely as the likeliest")
-    add("--seed", type=int, metavar="N", help="one seed, one text (0)")
+    add("--temperature", type=number, metavar="T", help="0 is greedy")
+    add("--top-p", type=number, metavar="P", help="keep the likeliest tokens that together reach P")
+    add("--top-k", type=integer, metavar="K", help="keep the K likeliest tokens; 0 keeps all")
+    add("--min-p", type=number, metavar="P", help="keep tokens at least P times as likely as the likeliest")
+    add("--seed", type=integer, metavar="N", help="one seed, one text (0)")
     limits = parser.add_argument_group("limits")
     add = limits.add_argument
-    add("--max-tokens", type=int, metavar="N", help=f"the reply's most tokens ({64 if lanes else 512})")
+    add("--max-tokens", type=integer, metavar="N", help=f"the reply's most tokens ({64 if lanes else 512})")
     add("--ignore-eos", action="store_true", default=None, help="go on past the end-of-text token")
-    add("--context", type=_positive, metavar="N", help="tokens of prompt and reply together (4096)")
+    _add_context(limits)
     _add_ram(limits)
-    add("--threads", type=_positive, metavar="N", help="threads of the kernels (all usable cores)")
+    add("--threads", type=positive, metavar="N", help="threads of the kernels (all usable cores)")
     disk = parser.add_argument_group("disk", "What does not fit into the RAM budget is read from disk.")
     add = disk.add_argument
-    add("--disk-limit", type=_speed, metavar="SPEED", help="be as slow as a drive of 200MB/s")
-    add("--readers", type=_positive, metavar="N", help="threads that read (measured)")
+    add("--disk-limit", type=speed, metavar="SPEED", help="be as slow as a drive of 200MB/s")
+    add("--readers", type=positive, metavar="N", help="threads that read (measured)")
     add("--direct", action=argparse.BooleanOptionalAction, help="read past the page cache (measured)")
 
 
@@ -188,10 +185,10 @@ def _add_logits(parser: argparse.ArgumentParser) -> None:
     parser.description = "Write the array logits, float32 [tokens, vocabulary], to a NumPy archive."
     add = parser.add_argument
     _add_model(parser)
-    add("--ids", type=_ids, required=True, metavar="5,6,7", help="the prompt's token ids")
+    add("--ids", type=token_ids, required=True, metavar="5,6,7", help="the prompt's token ids")
     add("--out", required=True, metavar="FILE.npz", help="the file to write")
     _add_ram(parser)
-    add("--threads", type=_positive, metavar="N", help="threads of the kernels (all usable cores)")
+    add("--threads", type=positive, metavar="N", help="threads of the kernels (all usable cores)")
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
@@ -208,7 +205,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         help="the checkpoint's folder (demo, the embedded one)",
     )
     add("--ram", metavar="SIZE", help="the budget: 12GB, 12GiB or 50%% of what is available (60%%)")
-    add("--context", type=_positive, metavar="N", help="tokens of prompt and reply together (4096)")
+    _add_context(parser)
     add("--disk-speed", metavar="SPEED", help="the drive's speed for the forecast of seconds: 7GB/s")
     add("--json", action="store_true", help="print one JSON object")
 
@@ -219,23 +216,23 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_ram(parser: argparse._ActionsContainer) -> None:
+def _add_context(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
-        "--ram",
-        type=_ram,
-        metavar="SIZE",
-        help="memory for weights and all else: 12GB, 12GiB or 50%% of what is available (60%%)",
+        "--context",
+        type=positive,
+        metavar="N",
+        help="tokens of prompt and reply together, at most what the model was made for "
+        f"({DEFAULT_CONTEXT}, or that if it is less)",
     )
 
 
-def _ram(text: str) -> str:
-    parse_ram(text, available_bytes=1 << 40)  # its share is worked out when the checkpoint is loaded
-    return text
-
-
-def _speed(text: str) -> str:
-    parse_speed(text)
-    return text
+def _add_ram(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--ram",
+        type=ram,
+        metavar="SIZE",
+        help="memory for weights and all else: 12GB, 12GiB or 50%% of what is available (60%%)",
+    )
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
@@ -258,9 +255,9 @@ def _add_wiring(parser: argparse.ArgumentParser) -> None:
     add("--text", metavar="FILE", help="measure on this text (the model's own continuations of some prompts)")
     add("--json", action="store_true", help="print one JSON object")
     add("--svg", metavar="FILE", help="write the plot of how far ahead to this file")
-    add("--context", type=_positive, metavar="N", help="tokens of prompt and reply together (4096)")
+    _add_context(parser)
     _add_ram(parser)
-    add("--threads", type=_positive, metavar="N", help="threads of the kernels (all usable cores)")
+    add("--threads", type=positive, metavar="N", help="threads of the kernels (all usable cores)")
 
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
@@ -272,41 +269,3 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
     add("model", nargs="?", default=DEMO, metavar="MODEL", help="the checkpoint's folder (demo)")
     add("--hash", dest="by_value", action="store_true", help="read what may be copies, and compare it")
     add("--json", action="store_true", help="print one JSON object")
-
-
-def _ids(text: str) -> tuple[int, ...]:
-    parts = text.split(",")
-    if not all(part.strip().isascii() and part.strip().isdigit() for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of token ids such as 5,6,7")
-    return tuple(int(part) for part in parts)
-
-
-def _depths(text: str) -> tuple[int, ...]:
-    depths = _ids(text)
-    if max(depths) > MAX_DEPTH:
-        raise argparse.ArgumentTypeError(f"{text!r} has a depth that is not from 0 to {MAX_DEPTH}")
-    return tuple(dict.fromkeys(depths))
-
-
-def _modes(text: str) -> tuple[Mode, ...]:
-    drafting = [mode for mode in Mode if mode is not Mode.ORDINARY]  # which is depth 0 of every mode
-    names = [part.strip() for part in text.split(",")]
-    if not all(name in drafting for name in names):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of {', '.join(drafting)}")
-    return tuple(dict.fromkeys(Mode(name) for name in names))
-
-
-def _pace(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
-    return value
-
-
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None, load: Load = load_engine) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal of few letters gets question marks, no crash
     try:
-        return _command(argv, load)
+        return _flushed(argv, load)
     except DraftscopeError as error:
         return fail(str(error), error.exit_code)
     except MemoryError:
@@ -68,6 +68,26 @@ def main(argv: Sequence[str] | None = None, load: Load = load_engine) -> int:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+
+
+def _flushed(argv: Sequence[str] | None, load: Load) -> int:
+    """Run the command to its last byte: a reader that has left is noticed here, not by the interpreter."""
+    try:
+        code = _command(argv, load)
+    except SystemExit:  # --help, whose text may still be on its way
+        _flush()
+        raise
+    _flush()
+    return code
+
+
+def _flush() -> None:
+    try:
+        print(end="", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass  # the app's terminal went away, which it knows; a full disk the interpreter reports itself
 
 
 def _command(argv: Sequence[str] | None, load: Load) -> int:

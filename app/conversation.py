@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.backends.base import ChatMessage
-from engine.events import Drafted, Finished, Header, Prefilled, Prefilling, Verified, Waiting
+from engine.events import Drafted, Finished, FinishReason, Header, Prefilled, Prefilling, Verified, Waiting
 
 if TYPE_CHECKING:
     from engine.events import DraftedToken, Event, RejectedToken, Token
@@ -67,6 +67,12 @@ class Reply:
     def text(self) -> str:
         """All of it."""
         return "".join(placed.token.text for placed in self.tokens)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended in an error before its first token: nothing was said, so there is no turn."""
+        finished = self.finished
+        return not self.tokens and finished is not None and finished.reason is FinishReason.ERROR
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -157,12 +163,16 @@ class Conversation:
         return self.exchanges[-1] if self.exchanges else None
 
     def messages(self, upto: int | None = None) -> tuple[ChatMessage, ...]:
-        """The prompt for the reply to exchange `upto` (the last one): everything before its reply."""
+        """The prompt for the reply to exchange `upto` (the last one): everything before its reply.
+
+        Without those that failed: one that was too long would push the others out of the context for ever.
+        """
         count = len(self.exchanges) if upto is None else upto + 1
         found = [ChatMessage("system", self.system)] if self.system else []
         for number, exchange in enumerate(self.exchanges[:count]):
-            found.append(ChatMessage("user", exchange.user))
-            if number < count - 1:
-                reply = exchange.reply
+            reply, is_asked = exchange.reply, number == count - 1
+            if is_asked or not reply.has_failed:
+                found.append(ChatMessage("user", exchange.user))
+            if not is_asked and not reply.has_failed:
                 found.append(ChatMessage("assistant", reply.text, reply.ids))
         return tuple(found)

@@ -95,6 +95,11 @@ class Engine:
         )
 
     @property
+    def most_context(self) -> int:
+        """The largest context that this model was made for."""
+        return self.config.max_position_embeddings
+
+    @property
     def has_mtp(self) -> bool:
         """Whether the checkpoint can draft for itself."""
         return self._decoder.mtp is not None
@@ -272,8 +277,11 @@ class Engine:
         if wrong is not None:
             raise UsageError(f"Token {wrong} is outside the vocabulary, 0 to {self.config.vocab_size - 1}.")
         if len(ids) + room > self.context:
+            most = self.most_context
+            larger = f"or choose a larger context (--context {most} at the most)"
             raise UsageError(
                 f"The prompt has {len(ids):,} tokens and the context holds {self.context:,}"
-                f"{', the reply included' if room else ''}: shorten it, or choose a larger context."
+                f"{', the reply included' if room else ''}: shorten it, "
+                f"{larger if self.context < most else 'since this model was made for no more'}."
             )
         return ids

@@ -107,10 +107,12 @@ class SecondCheckpoint:
         least, whole = self.opened.demand(context)
         room = ram_bytes - least_first
         if room < least:
+            together, each = least_first + least, (least_first, least)
             raise MemoryBudgetError(
                 f"A RAM budget of {shown_bytes(ram_bytes)} is too small for both models with a context of "
-                f"{context:,} tokens: they take at least {shown_bytes(least_first, up=True)} and "
-                f"{shown_bytes(least, up=True)}. Give a larger budget or a smaller context."
+                f"{context:,} tokens: together they take at least {shown_bytes(together, up=True)} "
+                f"({' and '.join(shown_bytes(size, up=True) for size in each)}). Give a larger budget or a "
+                f"smaller context."
             )
         return min(room, whole)
 

@@ -63,6 +63,8 @@ class EngineSurface(Protocol):
     @property
     def context(self) -> int: ...
     @property
+    def most_context(self) -> int: ...
+    @property
     def warnings(self) -> tuple[str, ...]: ...
     @property
     def weights_bytes(self) -> int: ...
@@ -103,7 +105,7 @@ class LoadSettings:
 
 
 class Load(Protocol):
-    """`engine.load`, with its settings in one."""
+    """`engine.load`, with its settings in one; `progress(0, 0, what)` says what is done without any bytes."""
 
     def __call__(
         self, path: str, settings: LoadSettings, progress: Callable[[int, int, str], None]
@@ -113,17 +115,23 @@ class Load(Protocol):
 def load_engine(
     path: str, settings: LoadSettings, progress: Callable[[int, int, str], None]
 ) -> EngineSurface:
-    """Load with the real engine, imported only now: nobody waits for torch before its work begins."""
-    import engine
+    """Load with the real engine, imported only now: nobody waits for torch before its work begins.
 
-    return engine.load(
-        path,
-        ram=settings.ram,
-        context=settings.context,
-        threads=settings.threads,
-        disk_limit=settings.disk_limit,
-        readers=settings.readers,
-        direct=settings.direct,
-        draft_model=settings.draft_model,
-        progress=progress,
-    )
+    `progress` is told of kernels that must be compiled as well: some are when the engine is imported.
+    """
+    from engine.kernels.compiling import compiling_said
+
+    with compiling_said(progress) as told:
+        import engine
+
+        return engine.load(
+            path,
+            ram=settings.ram,
+            context=settings.context,
+            threads=settings.threads,
+            disk_limit=settings.disk_limit,
+            readers=settings.readers,
+            direct=settings.direct,
+            draft_model=settings.draft_model,
+            progress=told,
+        )

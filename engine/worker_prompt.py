@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def encode(engine: EngineSurface, prompt: Prompt, *, fit: bool) -> tuple[list[int], int]:
-    """Return the prompt's ids, and how many of its oldest turns they lack: with `fit`, those without room."""
+    """Return the prompt's ids, and how many of its oldest turns they lack: with `fit`, those without room.
+
+    Of a last turn that is too long by itself nothing is counted: it is going to be refused, not cut.
+    """
     messages = prompt.messages
     if not fit or messages is None:
         return prompt.encode(engine.tokenizer, engine.chat_template), 0
@@ -30,4 +33,5 @@ def encode(engine: EngineSurface, prompt: Prompt, *, fit: bool) -> tuple[list[in
         prompt_room(engine.context),
         lambda kept: len(encode_kept(kept)),
     )
-    return encode_kept(found.kept), found.dropped_turns
+    ids = encode_kept(found.kept)
+    return ids, found.dropped_turns if len(ids) < engine.context else 0

@@ -40,10 +40,10 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """Weights are being read."""
+    """Weights are being read, or something is done before they can be."""
 
     what: str
-    """The file being read."""
+    """The file being read; without any bytes, what else is done."""
     done_bytes: int
     total_bytes: int
     """0 while it is not known."""

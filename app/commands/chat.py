@@ -9,8 +9,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.demo.place import DEMO
-from engine.errors import UsageError, shown
+from engine.checkpoint.folder import check_folder
+from engine.demo.place import DEMO, resolve
+from engine.errors import UsageError
 from engine.options import GenerateOptions
 from engine.surface import LoadSettings
 
@@ -72,10 +73,7 @@ def _chat(arguments: ChatArguments) -> int:
         {**flags, "system": arguments.system, "pace": arguments.pace, "theme": arguments.theme}
     )
     is_demo = arguments.model == DEMO
-    if not is_demo and not Path(arguments.model).is_dir():
-        raise UsageError(
-            f"{shown(arguments.model)} is no folder: give a checkpoint's, or nothing for the demo."
-        )
+    check_folder(resolve(arguments.model))
     load = LoadSettings(**{field.name: getattr(settings, field.name) for field in fields(LoadSettings)})
     pace = settings.pace if settings.pace is not None else DEMO_PACE if is_demo else 0.0
     return _open(_backend(arguments, load), settings, pace, arguments)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 
-from app.commands.terminal import harmless
+from app.commands.terminal import harmless, output_console
 from app.locations import settings_file
 from app.settings import PREFIX, SCALARS, Effective, Source
 
@@ -20,7 +19,6 @@ def config(what: str) -> int:
 
 
 def _show(effective: Effective) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
@@ -33,7 +31,7 @@ def _show(effective: Effective) -> None:
         table.add_row(key, harmless(_shown(value)), where)
     for ident, key in sorted(effective.settings.keys.items()):
         table.add_row(harmless(f"keys.{ident}"), harmless(key), str(effective.sources["keys"]))
-    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    console = output_console()
     console.print(table)
     exists = "" if effective.file.exists() else " (not there yet)"
     console.print(f"\nfile: {harmless(str(effective.file))}{exists}", soft_wrap=True)

@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from app.commands.terminal import StatusLine, harmless
+from app.commands.terminal import StatusLine, harmless, output_console
 from engine.offload.sizes import shown_bytes
 
 if TYPE_CHECKING:
@@ -44,10 +44,9 @@ def doctor(arguments: DoctorArguments) -> int:
 
 
 def _print(diagnosis: Diagnosis, sentences: tuple[str, ...]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    console = output_console()
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
     table.add_column(no_wrap=True, style="dim")
     table.add_column(overflow="fold")

@@ -2,6 +2,8 @@
 
 Only headers are read, so it takes seconds for a checkpoint of any size. Seconds are forecast where the
 drive's speed is given; the multiplier's is then measured on the spot, on this machine.
+
+Exit codes: 0 · 3 where the checkpoint cannot be run, after the plan where there can be one.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.commands.terminal import harmless
+from app.commands.terminal import fail, harmless, output_console
+from engine.errors import CheckpointError
 from engine.offload.sizes import DEFAULT_RAM_SHARE, context_tokens, parse_ram, parse_speed, shown_bytes
 
 if TYPE_CHECKING:
@@ -46,6 +49,8 @@ class _Report:
     """Where the budget is a share of it."""
     plan: Plan
     forecast: Forecast
+    faults: tuple[str, ...]
+    """Why it cannot be run however the budget is spent."""
 
 
 def plan(arguments: PlanArguments) -> int:
@@ -56,7 +61,10 @@ def plan(arguments: PlanArguments) -> int:
         print(json.dumps(_to_json(report), allow_nan=False))
     else:
         _print(report)
-    return 0
+    sys.stdout.flush()
+    for fault in report.faults:
+        fail(fault, CheckpointError.exit_code)
+    return CheckpointError.exit_code if report.faults else 0
 
 
 def _report(arguments: PlanArguments, disk_bytes_per_second: float | None) -> _Report:
@@ -65,6 +73,7 @@ def _report(arguments: PlanArguments, disk_bytes_per_second: float | None) -> _R
     from engine.config import ModelConfig
     from engine.demo.place import DEMO, default_ram, resolve
     from engine.offload.memory import available_bytes
+    from engine.text.faults import text_faults
 
     available = available_bytes()
     ram = arguments.ram or default_ram(arguments.model) or f"{DEFAULT_RAM_SHARE:.0%}"
@@ -90,6 +99,7 @@ def _report(arguments: PlanArguments, disk_bytes_per_second: float | None) -> _R
             available_bytes=available if ram.rstrip().endswith("%") else None,
             plan=made,
             forecast=forecast(made, stock, config, disk_bytes_per_second, multiplier),
+            faults=text_faults(folder),
         )
 
 
@@ -130,6 +140,7 @@ def _to_json(report: _Report) -> dict[str, object]:
             ],
             "prompts": [{"tokens": one.tokens, **_cost_to_json(one.cost)} for one in expected.prompts],
         },
+        "faults": report.faults,
     }
 
 
@@ -145,9 +156,7 @@ def _cost_to_json(cost: Cost) -> dict[str, object]:
 
 
 def _print(report: _Report) -> None:
-    from rich.console import Console
-
-    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    console = output_console()
     made = report.plan
     shards = "1 file" if report.shards == 1 else f"{report.shards} shards"
     console.print(f"{harmless(report.model)}: {shown_bytes(report.checkpoint_bytes)} in {shards}")

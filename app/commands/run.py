@@ -96,7 +96,9 @@ def _reply(engine: EngineSurface, arguments: RunArguments, prompt: Prompt, statu
     if moved:
         _say(moved)
     if finished.reason is FinishReason.CONTEXT:
-        _say(f"The context of {engine.context:,} tokens is full; --context takes more.")
+        most = engine.most_context
+        more = f"--context takes up to {most}" if engine.context < most else "this model was made for no more"
+        _say(f"The context of {engine.context:,} tokens is full; {more}.")
     if finished.reason is FinishReason.ERROR:
         _say(f"draftscope: {finished.message}")
         return 1

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
-from app.commands.terminal import harmless
+from app.commands.terminal import harmless, output_console
 from app.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ def _data(info: SessionInfo) -> dict[str, object]:
 
 
 def _table(found: tuple[SessionInfo, ...]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
@@ -55,6 +53,6 @@ def _table(found: tuple[SessionInfo, ...]) -> None:
         changed = f"{info.modified.astimezone():%Y-%m-%d %H:%M}"
         texts = (info.id, changed, f"{info.turns:,}", f"{info.tokens:,}", info.model, info.title)
         table.add_row(*map(harmless, texts))
-    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    console = output_console()
     console.print(table)
     console.print("\ndraftscope chat --resume ID goes on with one, --continue with the first.")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import TextIO
 
+    from rich.console import Console
+
 PROGRESS_SECONDS = 0.1
 
 # Escape sequences begin with a control character. Those of ASCII are shown by their pictures (␛); the C1
@@ -32,13 +34,14 @@ def harmless(text: str) -> str:
 
 
 class StatusLine:
-    """One line on a terminal that is replaced in place; nothing at all where there is no terminal."""
+    """One line on a terminal that is replaced in place; where there is none, only what is done but once."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._terminal = stream.isatty()
         self._shown = self._below = False
         self._reported = 0.0
+        self._said = ""
 
     def show(self, text: str, *, below: bool = False) -> None:
         """Replace the line, at most ten times a second.
@@ -62,9 +65,32 @@ class StatusLine:
             self._stream.flush()
 
     def loading(self, done_bytes: int, total_bytes: int, what: str) -> None:
-        """Show how far loading has come; the engine's progress callback."""
-        share = f"{done_bytes / total_bytes:.0%} of {total_bytes / 1e9:,.1f} GB" if total_bytes else ""
-        self.show(f"loading {share}  {what}")
+        """Show how far loading has come; the engine's progress callback.
+
+        What is done without any bytes takes long and is rare: that is said without a terminal too.
+        """
+        if total_bytes:
+            self.show(f"loading {done_bytes / total_bytes:.0%} of {total_bytes / 1e9:,.1f} GB  {what}")
+            return
+        self._reported = 0.0  # nothing may follow for many seconds
+        self.show(what)
+        if not self._terminal and what != self._said:
+            self._said = what
+            print(harmless(f"draftscope: {what}"), file=self._stream, flush=True)
+
+
+def output_console() -> Console:
+    """Return rich's console for standard output, imported only now.
+
+    A reader that has left ends it as it ends `print`: rich would end the program itself, as a failure.
+    """
+    from rich.console import Console
+
+    class OutputConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return OutputConsole(file=sys.stdout, highlight=False, markup=False, emoji=False)
 
 
 def fail(sentence: str, code: int) -> int:

@@ -181,7 +181,8 @@ def _decoding_pieces(state: HeaderState, seconds_left: float | None) -> list[Pie
 
 def _loading_pieces(loading: Loading, seconds_left: float | None) -> list[Piece]:
     if not loading.total_bytes:
-        return [Piece(Content(f"loading, {_amount(loading.done_bytes)} read"), _KEPT)]
+        doing = f"{_amount(loading.done_bytes)} read" if loading.done_bytes else harmless(loading.what)
+        return [Piece(Content(f"loading, {doing}"), _KEPT)]
     share = min(1.0, loading.done_bytes / loading.total_bytes)
     full, rest = bar(share, _BAR_COLUMNS)
     total = _amount(loading.total_bytes)

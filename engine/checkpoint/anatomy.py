@@ -8,20 +8,21 @@ are not understood are kept under `unknown`. All of it is plain frozen data, for
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.checkpoint.assumed import assumed_records
 from engine.checkpoint.copies import Comparison, compare_copies
 from engine.checkpoint.findings import find
+from engine.checkpoint.folder import check_folder
 from engine.checkpoint.manifest import Basis, Manifest, read_manifest
 from engine.checkpoint.outline import Outline
 from engine.checkpoint.place import MTP_PURPOSES, PartKind, place
 from engine.checkpoint.source import ByteSource, FileSource
 from engine.checkpoint.tally import Tally
 from engine.checkpoint.touched import Touched, touched
-from engine.errors import CheckpointError, shown
+from engine.errors import CheckpointError
+from engine.text.faults import text_faults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,19 +109,19 @@ def dissect(
 
     Raises CheckpointError only where there is nothing to show; all other faults are in the result.
     """
+    is_local = source is None
     if source is None:
-        if not os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises where a name is too long
-            there = os.path.exists(path)  # noqa: PTH110  and so does Path.exists
-            kind = "is not a folder" if there else "does not exist"
-            raise CheckpointError(f"{shown(path)} {kind}. Give the folder of a checkpoint.")
+        check_folder(path)
         source = FileSource()
     try:
-        return _dissect(read_manifest(path, source), source, by_value, progress)
+        return _dissect(read_manifest(path, source), source, is_local, by_value, progress)
     finally:
         source.close()
 
 
-def _dissect(manifest: Manifest, source: ByteSource, by_value: bool, progress: Progress) -> Anatomy:
+def _dissect(
+    manifest: Manifest, source: ByteSource, is_local: bool, by_value: bool, progress: Progress
+) -> Anatomy:
     names = dict.fromkeys((*manifest.records, *manifest.unread))
     outline = Outline.read(manifest.config, names)
     is_index_alone = manifest.basis is Basis.INDEX
@@ -133,6 +134,8 @@ def _dissect(manifest: Manifest, source: ByteSource, by_value: bool, progress: P
     per_token = outline.num_experts_per_tok
     findings = find(manifest, outline, records, source, (main, *sections.values()))
     faults, notes = list(findings.faults), list(findings.notes)
+    if is_local and manifest.config:  # which they need, and whose own faults are known
+        faults += text_faults(manifest.path)
     comparisons = None
     if by_value and is_index_alone:
         notes.append("Nothing was compared by value: that needs the shards.")

@@ -7,12 +7,12 @@ Shards may be symbolic links, as in the hub's cache; their names may not lead ou
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from engine.checkpoint.document import read_document, text_map
+from engine.checkpoint.folder import check_folder
 from engine.checkpoint.header import read_header
 from engine.checkpoint.source import ByteSource, FileSource
 from engine.checkpoint.tensor import Dtype, TensorRecord
@@ -97,10 +97,7 @@ def open_checkpoint(path: Path, source: ByteSource | None = None) -> Checkpoint:
     Raises CheckpointError for everything missing, damaged or contradictory, naming file and tensor.
     """
     if source is None:
-        if not os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises where a name is too long
-            there = os.path.exists(path)  # noqa: PTH110  and so does Path.exists
-            kind = "is not a folder" if there else "does not exist"
-            raise CheckpointError(f"{shown(path)} {kind}. Give the folder of a checkpoint.")
+        check_folder(path)
         source = FileSource()
     try:
         return _open(path, source)

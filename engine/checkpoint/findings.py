@@ -46,8 +46,7 @@ def find(
         try:
             config = ModelConfig.from_json(manifest.config, manifest.path / CONFIG)
         except CheckpointError as error:
-            notes.append(f"draftscope cannot run it: {error}")
-            return Findings((), tuple(notes))
+            return Findings((f"draftscope cannot run it: {error}",), tuple(notes))
         # Of an index alone the types may be unknown; what has no record would then be called missing.
         if not any(one.weights_total.unread + one.scales_total.unread for one in sections):
             checkpoint = Checkpoint(

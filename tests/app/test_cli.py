@@ -22,6 +22,7 @@ from app.commands.terminal import StatusLine, harmless
 from engine.decoding.counters import Counters
 from engine.event_json import from_json
 from engine.events import Finished, FinishReason, Header, Mode, Origin, Prefilled, Token, Verified
+from engine.kernels.compiling import COMPILING
 from engine.surface import LoadSettings
 from engine.text.template import ChatTemplate, Message
 from engine.text.tokenizer import Tokenizer
@@ -138,7 +139,7 @@ def test_logits_are_written_to_the_file_that_was_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["fly"], 2, "invalid choice: 'fly'"),
+        (["fly"], 2, "'fly' is not one of chat, run, compare"),
         (["run", "-m", "model"], 2, "nothing to reply to"),
         (["run", "-m", "model", ""], 2, "prompt is empty"),
         (["run", "-m", "model", "--ids", "5,x"], 2, "not a list of token ids"),
@@ -293,6 +294,31 @@ def test_progress_is_shown_on_terminals_only() -> None:
     assert terminal.getvalue().endswith("\r\x1b[K")
 
 
+def test_a_stage_that_takes_long_is_said_without_a_terminal_too() -> None:
+    pipe = io.StringIO()
+    status = StatusLine(pipe)
+    for done, total, what in ((0, 0, "comp\x1biling"), (1, 9, "a"), (0, 0, "comp\x1biling")):
+        status.loading(done, total, what)
+    status.clear()
+    assert pipe.getvalue() == "draftscope: comp␛iling\n"
+
+
+@pytest.mark.parametrize(
+    ("most", "advice"), [(4096, "--context takes up to 4096."), (99, "this model was made for no more.")]
+)
+def test_a_full_context_comes_with_advice_that_can_be_followed(
+    most: int, advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(*_path: object, **_values: object) -> fake_engine.FakeEngine:
+        engine = fake_engine.FakeEngine(Path("model"), LoadSettings(context=99))
+        engine.most_context = most
+        engine.generate = lambda *_: iter([Finished(FinishReason.CONTEXT, 0, 0.1)])  # type: ignore[method-assign, assignment]
+        return engine
+
+    assert cli.main(["run", "-m", "model", "--ids", "5"], load=load) == 0
+    assert f"The context of 99 tokens is full; {advice}" in capsys.readouterr().err
+
+
 def test_text_that_ends_its_line_gets_no_second_newline() -> None:
     stream = io.StringIO()
     output = TextOutput(stream)
@@ -315,7 +341,6 @@ def test_the_command_alone_opens_the_chat_which_needs_a_terminal(capsys: pytest.
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("chat", "/no/such/folder"), "is no folder"),
         (("chat", "--depth", "9"), "depth must be from 0 to 8"),
         (("chat", "--pace", "-1"), "not a number of 0 or more"),
         (("chat", "--continue", "--resume", "x"), "not allowed with"),
@@ -367,5 +392,6 @@ def test_the_real_command_refuses_a_missing_checkpoint(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 3
     assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1
-    assert "nothing" in done.stderr
+    said = [line for line in done.stderr.splitlines() if line != f"draftscope: {COMPILING}"]
+    assert len(said) == 1
+    assert "nothing" in said[0]

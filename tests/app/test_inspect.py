@@ -168,6 +168,33 @@ def test_what_is_wrong_comes_after_the_tree(model: Path, capsys: pytest.CaptureF
     assert len(as_json(capsys, model, code=3)["faults"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "sentence"),
+    [
+        ("tokenizer.json", "[1", "tokenizer.json is damaged"),
+        ("chat_template.jinja", "{% if %}", "chat_template.jinja is not a valid chat template"),
+        ("tokenizer_config.json", "[", "tokenizer_config.json is not JSON"),
+        ("generation_config.json", '{"eos_token_id": "x"}', "which is no token id"),
+    ],
+)
+def test_what_lies_beside_the_weights_is_read_too(
+    model: Path, file: str, text: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (model / file).write_text(text)
+    (fault,) = as_json(capsys, model, code=3)["faults"]
+    assert sentence in fault
+    assert inspect(model) == 3
+    assert sentence in " ".join(capsys.readouterr().out.partition("What is wrong")[2].split())
+
+
+def test_another_architecture_is_a_fault(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (model / "config.json").write_text(json.dumps(SMALL | {"model_type": "llama"}))
+    found = as_json(capsys, model, code=3)
+    (fault,) = found["faults"]
+    assert fault.startswith("draftscope cannot run it: ")
+    assert found["notes"] == []
+
+
 def test_no_name_can_command_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "c\x1b]0;d\nx"
     tensors = small() | {"\x1b[2J\nmain model": (Dtype.F32, (4,)), "\x9b31m": (Dtype.F32, (4,))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -138,6 +139,22 @@ def test_mistakes_end_in_a_sentence(
 def test_a_folder_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert plan(str(tmp_path / "gone")) == 3
     assert "does not exist" in capsys.readouterr().err
+
+
+def test_what_cannot_be_run_is_planned_and_said(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(model, tmp_path / "damaged")
+    (folder / "tokenizer.json").write_text("[1")
+    assert plan(str(folder), "--ram", "100MB") == 3
+    out, err = capsys.readouterr()
+    assert "Everything fits" in out
+    assert err.startswith("draftscope: ")
+    assert "tokenizer.json is damaged" in err
+    assert err.count("\n") == 1
+    assert plan(str(folder), "--ram", "100MB", "--json") == 3
+    (fault,) = json.loads(capsys.readouterr().out)["faults"]
+    assert "tokenizer.json is damaged" in fault
 
 
 def test_a_name_cannot_command_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,6 +55,7 @@ class FakeEngine:
     def __init__(self, folder: Path, settings: LoadSettings) -> None:
         self.folder = folder
         self.context = settings.context or 4096
+        self.most_context = 4096
         special = {"bos_token": made.BOS, "eos_token": made.EOS}
         self.tokenizer = None if folder.name == "ids-only" else Tokenizer(made.byte_level(), special)
         self.chat_template = ChatTemplate(made.TEMPLATE, special) if self.tokenizer else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,25 @@ def test_nan_bytes_in_other_types_are_just_bytes(tiny: Tiny, tmp_path: Path) -> 
     folder = shutil.copytree(tiny(SPECS["BF16"]), tmp_path / "copy")
     overwrite(folder, "model.layers.0.self_attn.o_proj.weight", b"\x7f\x00\x7f\x00")
     assert load(folder, threads=1).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("context", "advice"),
+    [
+        (8, "shorten it, or choose a larger context (--context 64 at the most)."),
+        (64, "shorten it, since this model was made for no more."),
+    ],
+)
+def test_a_prompt_too_long_comes_with_advice_that_can_be_followed(
+    copy: Path, context: int, advice: str
+) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 64}))
+    with (
+        load(copy, threads=1, context=context) as engine,
+        pytest.raises(UsageError, match=f"{re.escape(advice)}$"),
+    ):
+        engine.generate([1] * context)
 
 
 def test_weights_that_do_not_fit_are_refused_before_they_are_read(

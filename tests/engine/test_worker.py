@@ -175,6 +175,10 @@ def test_oldest_turns_are_left_out_of_a_chat_that_is_to_fit(client: Client) -> N
     assert client.until("lanes_finished")[-1]["complete"] is True
     client.send({"command": "generate", "messages": whole})
     assert "context holds 64" in str(client.until("finished")[-1]["message"])
+    too_long = [*turn, {"role": "user", "content": "sea " * 99}]
+    client.send({"command": "generate", "messages": too_long, "fit": True})
+    lines = client.until("finished")
+    assert [line["event"] for line in lines] == ["header", "finished"]  # nothing is left out of a refused one
 
 
 def test_without_a_path_the_demo_is_loaded(client: Client) -> None:

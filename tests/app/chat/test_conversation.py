@@ -58,3 +58,16 @@ def test_a_prompt_holds_earlier_replies_as_their_own_tokens() -> None:
     ]  # fmt: skip
     assert messages[2].ids == (99,)
     assert conversation.messages(upto=0) == messages[:2]
+
+
+def test_a_prompt_that_failed_before_its_first_token_is_no_turn_of_later_ones() -> None:
+    too_long, cut_off = Reply(), Reply()
+    for event in (header(), finished(0, FinishReason.ERROR)):
+        too_long.take(event)
+    for event in (header(), verified(0, (), "Hel"), finished(1, FinishReason.ERROR)):
+        cut_off.take(event)
+    conversation = Conversation(
+        exchanges=[Exchange("long", too_long), Exchange("hi", cut_off), Exchange("on")]
+    )
+    assert [message.content for message in conversation.messages()] == ["hi", "Hel", "on"]
+    assert [message.content for message in conversation.messages(upto=0)] == ["long"]

@@ -118,6 +118,12 @@ async def test_loading_says_how_much_and_after_a_while_how_long():
         assert "━━━━━━━─────────" in screen_text(app)
 
 
+def test_loading_says_what_is_done_before_anything_is_read():
+    state = HeaderState("m", loading=Loading("compiling\x1b", 0, 0))
+    assert header_line(state, 60).plain.endswith("loading, compiling␛")
+    assert "loading, 2 MB read" in header_line(HeaderState(loading=Loading("a", 2_000_000, 0)), 60).plain
+
+
 def test_time_left_needs_two_seconds_and_a_rate():
     now = 0.0
     estimate = LoadEstimate(lambda: now)

@@ -160,6 +160,10 @@ def test_it_works_with_the_least_budget(
         load(folder, ram=1000, context=CONTEXT, threads=1, draft_model=draft)
     with load(folder, context=CONTEXT, threads=1) as alone:
         least, whole = alone.home.plan.least_bytes, alone.home.plan.planned_bytes
+    with pytest.raises(MemoryBudgetError, match="together they take at least") as refused:
+        load(folder, ram=least, context=CONTEXT, threads=1, draft_model=draft)
+    named = str(refused.value).partition("at least ")[2].partition(" (")[0]
+    load(folder, ram=named, context=CONTEXT, threads=1, draft_model=draft).close()
     with load(folder, ram=least + whole, context=CONTEXT, threads=1, draft_model=draft) as both:
         assert both.budget_bytes == least + whole
         assert both.home.plan.budget_bytes >= least
