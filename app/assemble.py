@@ -55,5 +55,8 @@ def assemble(
     wanted: dict[str, object] = {"max_tokens": settings.max_tokens}
     wanted |= {name: getattr(settings, name) for name in _OPTIONS if getattr(settings, name) is not None}
     wanted |= options or {}
-    chat = Chat(backend, record if backend.is_live else None, conversation, wanted, pace)
+    if backend.is_live:
+        chat = Chat(backend, record, conversation, wanted, pace)
+    else:  # a recording was decoded as it was
+        chat = Chat(backend, None, conversation, {}, pace)
     return DraftscopeApp(chat, settings, kept, notices, ThemeFolder(), checkpoint)

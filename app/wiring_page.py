@@ -33,7 +33,8 @@ def wiring_page(report: WiringReport) -> str:
             "first draft. Differences to the base are paired, with 95 % intervals over whole texts.",
         ],
         [
-            "How far ahead: share of places where all guesses up to the depth were right",
+            f"How far ahead: share of {report.far_places:,} places where all guesses up to the depth were",
+            "right, with text as far as the deepest guess; the map above was measured nearer to the ends too",
             "",
             *plot(report.far),
         ],
@@ -101,4 +102,7 @@ def _difference(interval: Interval) -> str:
 
 
 def _verdict(row: WiringRow) -> str:
-    return "" if row.verdict is Verdict.BASE else str(row.verdict)
+    if row.verdict is Verdict.BASE:
+        return ""
+    is_by_nats = row.verdict is not Verdict.TIED and row.accepted_difference.is_zero
+    return f"{row.verdict} by nats" if is_by_nats else str(row.verdict)

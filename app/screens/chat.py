@@ -150,6 +150,12 @@ class ChatScreen(ChatVerbs, Screen[None]):
         """Go to the prompt."""
         self.prompt.focus()
 
+    def action_command(self) -> None:
+        """Go to the prompt and begin a command there."""
+        if not self.prompt.text.startswith("/"):
+            self.prompt.put("/")
+        self.set_focus(self.prompt)  # at once: the next letter may be here already
+
     def action_page(self, pages: int) -> None:
         """Scroll the transcript, from the prompt as well."""
         (self.transcript.scroll_page_up if pages < 0 else self.transcript.scroll_page_down)(animate=False)
@@ -226,6 +232,7 @@ class ChatScreen(ChatVerbs, Screen[None]):
             self.shell.settings.disk_limit,
             self._measure_key,
             self.chat.tuning.pace,
+            self.chat.backend.is_live,
         )
 
     def _header_state(self) -> HeaderState:

@@ -160,6 +160,7 @@ class ChatVerbs(_Base):
     def verb_new(self, _argument: str) -> None:
         self._need_live()
         self.shell.new_session()
+        self.prompt.focus()
 
     def verb_sessions(self, _argument: str) -> None:
         from app.screens.sessions import SessionsScreen

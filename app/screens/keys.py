@@ -62,6 +62,8 @@ IN_TRANSCRIPT: list[BindingType] = [
     _verb("y", "copy", "copy the reply", "transcript.copy"),
     _verb("x", "experts", "experts", "transcript.experts"),
     _verb("d", "detail", "detail", "transcript.detail"),
-    Binding("i,slash", "screen.prompt", "to the prompt", id="transcript.prompt", show=False),
+    Binding("i", "screen.prompt", "to the prompt", id="transcript.prompt", show=False),
+    # With priority, so that what is typed right after it is the prompt's already.
+    Binding("slash", "screen.command", "begin a command", id="transcript.command", show=False, priority=True),
 ]
 """Bindings of the transcript."""

@@ -44,6 +44,7 @@ _SPREAD = 4
 """Columns of ±.04 behind a ratio."""
 _LEAST_WITH_SPREAD = 27
 """Columns from which the table has room for that."""
+_OF_A_RECORDING = "These are the recording's own figures: nothing is measured now."
 _SENTENCES = ("panel-choice", "panel-why")
 """These wrap, so that their height is known only to the layout."""
 _CHOSEN = re.compile(r"Depth (\d+)(: | on trial: )")
@@ -59,6 +60,7 @@ class _Shown:
     disk_limit: str | None
     measure_key: str
     pace: float
+    is_live: bool
     columns: int
     lines: int
 
@@ -70,7 +72,7 @@ class SidePanel(VerticalScroll, can_focus=False):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
         super().__init__(id=id)
-        self._asked: tuple[Figures, GenerateOptions, str | None, str, float] | None = None
+        self._asked: tuple[Figures, GenerateOptions, str | None, str, float, bool] | None = None
         self._shown: _Shown | None = None
         self._is_resting = False
         self._texts: dict[str, Content] = {}
@@ -99,22 +101,26 @@ class SidePanel(VerticalScroll, can_focus=False):
         disk_limit: str | None = None,
         measure_key: str = "b",
         pace: float = 0.0,
+        is_live: bool = True,
     ) -> None:
         """Show the figures for the options in use.
 
         `disk_limit` is the speed of an emulated drive, as the user has written it; `measure_key` the key that
-        begins a measurement; `pace` the rounds a second that the engine is held to.
+        begins a measurement; `pace` the rounds a second that the engine is held to. In a recording, which is
+        not live, there is nothing to measure.
         """
-        self._asked = (figures, options, disk_limit, measure_key, pace)
+        self._asked = (figures, options, disk_limit, measure_key, pace, is_live)
         if not self._is_resting:
             self._draw_if_changed()
 
     def _draw_if_changed(self) -> None:
         if self._asked is None or not self.is_mounted or not self.size.width:
             return
-        figures, options, disk_limit, key, pace = self._asked
+        figures, options, disk_limit, key, pace, is_live = self._asked
         columns = self.query_one("#panel-speed", Static).content_size.width or self.content_size.width
-        due = _Shown(figures, figures.version, options, disk_limit, key, pace, columns, self.size.height)
+        due = _Shown(
+            figures, figures.version, options, disk_limit, key, pace, is_live, columns, self.size.height
+        )
         if due != self._shown:
             self._shown = due
             self._draw(due)
@@ -143,7 +149,8 @@ class SidePanel(VerticalScroll, can_focus=False):
         self.query_one("#panel-choice", Static).display = is_auto
         if is_auto:
             self._put("panel-choice", Content(choice_line(figures.auto_depth, figures.auto_choice)))
-        self._put("panel-why", Content(why(figures, options, due.measure_key)))
+        reason = why(figures, options, due.measure_key) if due.is_live else _OF_A_RECORDING
+        self._put("panel-why", Content(reason))
 
     def _put(self, ident: str, text: Content) -> None:
         before = self._texts.get(ident)

@@ -119,13 +119,16 @@ class WiringReport:
         ]
         worse = [row for row in alone if row.verdict is Verdict.WORSE]
         tied = [row for row in alone if row.verdict is not Verdict.WORSE]
-        if worse:
+        by_drafts = [row for row in worse if not row.accepted_difference.is_zero]
+        by_nats = [row for row in worse if row.accepted_difference.is_zero]
+        if by_drafts:
             found = "; ".join(
-                f"{row.wiring.label}: {_percent(row)}, {row.accepted:.2f} kept, {row.cross_entropy:.3f} nats"
-                for row in worse
+                f"{row.wiring.label}: {_percent(row)}, {row.accepted:.2f} kept" for row in by_drafts
             )
-            kept = f"{base.accepted:.2f} drafts kept a round and {base.cross_entropy:.3f} nats"
-            lines.append(f"Worse than its {kept}: {found}.")
+            lines.append(f"Worse than its {base.accepted:.2f} drafts kept a round: {found}.")
+        if by_nats:
+            found = "; ".join(f"{row.wiring.label}: {row.cross_entropy:.3f}" for row in by_nats)
+            lines.append(f"Tied with it by drafts, worse than its {base.cross_entropy:.3f} nats: {found}.")
         if tied:
             names = "; ".join(row.wiring.label for row in tied)
             lines.append(f"Tied, which this data cannot tell apart from it: {names}.")

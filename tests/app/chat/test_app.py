@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from textual.events import Key
 
 from app.backends.scripted import ScriptedBackend
 from app.chat import Status
@@ -217,6 +218,21 @@ async def test_the_last_prompt_is_edited(tmp_path: Path) -> None:
         assert len(app.chat.conversation.exchanges) == 1
     _, conversation = Sessions(tmp_path).resume(Sessions(tmp_path).list()[0].id, print)
     assert [exchange.user for exchange in conversation.exchanges] == ["wrnogs"]
+
+
+async def test_a_command_can_be_begun_in_the_transcript_however_fast_it_is_typed(tmp_path: Path) -> None:
+    app = made_app(tmp_path)
+    async with app.run_test(size=SIZE) as pilot:
+        await sent(pilot, "hi")
+        await wait_until(pilot, lambda: len(app.chat.conversation.exchanges) == 1 and idle(app))
+        await pilot.press("ctrl+t")
+        for key, letter in (("slash", "/"), *((each, each) for each in "theme")):
+            app._driver.send_message(Key(key, letter))  # type: ignore[union-attr]  # as they arrive in one burst
+        await wait_until(pilot, lambda: app.chat_screen.prompt.text == "/theme")
+        assert not app.chat.is_editing
+        await pilot.press("ctrl+t")
+        await app.chat_screen.action_verb("new")
+        await wait_until(pilot, lambda: app.chat_screen.prompt.has_focus)
 
 
 async def test_a_prompt_that_is_refused_stays_in_the_field(tmp_path: Path) -> None:

@@ -79,6 +79,14 @@ def test_the_verdict_names_what_is_worse_and_what_is_tied() -> None:
     assert "cannot tell apart from it: before the final norm." in said
 
 
+def test_what_keeps_as_many_drafts_is_worse_by_nats_alone() -> None:
+    early = row(Wiring(state=State.BEFORE), 0.91, Interval(0.01, -0.1, 0.1), Interval(0.05, 0.02, 0.08))
+    said = " ".join(report(row(BASE, 0.9), early).verdict())
+    assert "Tied with it by drafts, worse than its" in said
+    assert "nats: before the final norm" in said
+    assert "Worse than its" not in said
+
+
 def test_a_better_wiring_is_named_by_the_fewest_changes_that_give_it() -> None:
     gain = Interval(1.2, 1.0, 1.4)
     alone = row(Wiring(order=Order.HIDDEN), 0.90, gain)
