@@ -7,18 +7,16 @@ same object without one. Every verb may be used at any time, and says by a notic
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from app.backends.base import (
     CacheKept,
     CacheRecalled,
     ComparisonNews,
     ExpertsSeen,
-    LaneEvent,
     Loaded,
     Loading,
     Lost,
-    Measured,
     Memory,
     Refused,
     Said,
@@ -27,6 +25,7 @@ from app.backends.base import (
     WiringProgress,
 )
 from app.chat_cache import ChatCache
+from app.chat_prompts import ChatPrompts
 from app.chat_state import Changed as Changed  # with the chat, as everybody who shows one needs them
 from app.chat_state import ChangeQueue
 from app.chat_state import Status as Status
@@ -34,13 +33,14 @@ from app.chat_trials import ChatTrials
 from app.conversation import Conversation, Exchange
 from app.figures import Figures
 from app.tuning import Tuning
-from engine.events import Finished, FinishReason, Header, Verified
+from engine.events import Finished, Header, Verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from app.backends.base import Backend, News
+    from app.chat_record import Record
     from engine.events import Event
     from engine.experts import ExpertUse
     from engine.options import Mode
@@ -49,18 +49,7 @@ COUNTED_AT_ONCE = 500
 """Rounds of a resumed chat that a `pump` counts: a few milliseconds."""
 
 
-class Record(Protocol):
-    """Where a chat is kept as it grows: a session's file, or nowhere."""
-
-    def system(self, text: str) -> None: ...
-    def user(self, text: str) -> None: ...
-    def event(self, event: Event) -> None: ...
-    def ask(self, mode: Mode, depth: int) -> None: ...
-    def cut(self, exchanges: int) -> None: ...
-    def trimmed(self, turns: int) -> None: ...
-
-
-class Chat(ChatTrials):
+class Chat(ChatPrompts, ChatTrials):
     """The chat and everything that may be done with it."""
 
     def __init__(
@@ -72,7 +61,8 @@ class Chat(ChatTrials):
         pace: float = 0.0,
     ) -> None:
         """`options` are those that the user wants otherwise than the checkpoint's authors."""
-        super().__init__()
+        ChatPrompts.__init__(self)
+        ChatTrials.__init__(self)
         self._changed = ChangeQueue()
         self.backend = backend
         self.record = record
@@ -84,11 +74,8 @@ class Chat(ChatTrials):
         self.memory: Memory | None = None
         self.experts: ExpertUse | None = None
         """As they were when they were last asked for."""
-        self.tuning = Tuning(backend, options or {}, pace, self._notice, self._ask, self._touched)
+        self.tuning = Tuning(backend, options or {}, pace, self._notice, self._set, self._touched)
         self.cache = ChatCache(backend)
-        self._reply_was_left = False
-        """Whether the reply under way belongs to a chat that was left: what comes of it belongs nowhere."""
-        self._waiting_prompt: str | None = None
         self._unrecorded_ask: tuple[Mode, int] | None = None
         self._uncounted = _rounds(tuple(self.conversation.exchanges))
 
@@ -99,11 +86,6 @@ class Chat(ChatTrials):
         if last is None or last.reply.prefilled is None:
             return 0
         return last.reply.prefilled.prompt_tokens + len(last.reply.tokens)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a reply, a measurement or a comparison is under way."""
-        return self.status in (Status.REPLYING, Status.MEASURING, Status.COMPARING)
 
     def start(self) -> None:
         """Load the model."""
@@ -116,67 +98,9 @@ class Chat(ChatTrials):
 
     def pump(self) -> Changed:
         """Apply what has happened since the last call."""
-        for news in self.backend.drain():
-            self._take(news)
+        self._hear()
         self._count(COUNTED_AT_ONCE)
         return self._changed.taken()
-
-    # What the user says
-
-    def say(self, text: str) -> None:
-        """Ask for a reply; while the model still loads, or is measured, as soon as that is over."""
-        if not self.backend.is_live:
-            self._notice("This is a recording: it plays, but it cannot answer. Start draftscope to chat.")
-        elif self.status is Status.REPLYING:
-            self._notice("The reply is still being written: press esc to stop it first.")
-        elif self.status is Status.LOST:
-            self._waiting_prompt = text
-            self.restart()
-        elif self.status is Status.READY:
-            self._say(text)
-        else:
-            if self.busy:
-                self.backend.cancel()
-            self._waiting_prompt = text
-            self._changed.state = True
-
-    def regenerate(self) -> None:
-        """Ask the last prompt again; when sampling, with the next seed."""
-        last = self.conversation.last
-        if last is None or self.status is not Status.READY:
-            self._notice("There is no finished reply to write anew.")
-            return
-        finished = last.reply.finished
-        complete = finished is not None and finished.reason in (FinishReason.STOP, FinishReason.LENGTH)
-        if self.tuning.options.temperature == 0 and complete:
-            self._notice("Greedy decoding has one answer: set a temperature (/temperature 0.8) for another.")
-            return
-        if self.tuning.options.temperature > 0:
-            self.tuning.change({"seed": self.tuning.options.seed + 1})
-        self._cut(len(self.conversation.exchanges) - 1)
-        self._say(last.user)
-
-    def take_back(self) -> str | None:
-        """Return the last prompt for editing and take it out of the chat, its reply as well."""
-        last = self.conversation.last
-        if last is None or self.busy:
-            self._notice("Press esc first: it is busy." if last else "There is no prompt to edit yet.")
-            return None
-        self._cut(len(self.conversation.exchanges) - 1)
-        return last.user
-
-    def stop(self) -> bool:
-        """End what is under way, or take back a prompt that waits; returns whether there was anything."""
-        if self._waiting_prompt is not None:
-            self._waiting_prompt = None
-            self._notice("The waiting prompt was taken back.")
-            return True
-        if not self.busy:
-            return False
-        if self.tuning.paused:
-            self.tuning.pause(on=False)
-        self.backend.cancel()
-        return True
 
     def restart(self) -> None:
         """Bring the engine back after it was lost."""
@@ -198,24 +122,23 @@ class Chat(ChatTrials):
         cache: Path | None = None,
     ) -> None:
         """Go on with an empty chat, or another one, kept elsewhere; `cache` is where its own is."""
+        self._give_back()
+        self.stop_editing()
         self.stop()
         self._reply_was_left = self.status is Status.REPLYING
+        self.measurement = None
+        self._unrecorded_ask = None
         self.comparison = None
         self.cache.belongs_to(cache)
         if self.status not in (Status.LOADING, Status.LOST):
             self.cache.recall()
-        self.record = record
+        self.record = record if self.backend.is_live else None
+        if conversation is None and self.record and self.conversation.system:
+            self.record.system(self.conversation.system)
         self.conversation = conversation or Conversation(system=self.conversation.system)
         self.figures = Figures()
         self._uncounted = _rounds(tuple(self.conversation.exchanges))
         self._changed.whole = self._changed.state = True
-
-    def set_system(self, text: str) -> None:
-        """Set the system prompt, for the next reply on."""
-        self.conversation.system = text
-        if self.record:
-            self.record.system(text)
-        self._notice("The system prompt holds from the next reply on." if text else "No system prompt.")
 
     def ask_experts(self) -> None:
         """Ask the engine which experts it has used and holds, if there is one that can tell."""
@@ -224,13 +147,14 @@ class Chat(ChatTrials):
 
     # What comes of it
 
-    def _say(self, text: str) -> None:
-        self.conversation.exchanges.append(Exchange(text))
-        if self.record:
-            self.record.user(text)
-        self.status, self.comparison = Status.REPLYING, None
-        self._changed.whole = self._changed.state = True
-        self.backend.generate(self.conversation.messages(), self.tuning.wanted)
+    def _hear(self) -> None:
+        for news in self.backend.drain():
+            self._take(news)
+
+    def _set(self, mode: Mode, depth: int) -> None:
+        """Mode and depth were set: rounds that are done by now were not asked for so."""
+        self._hear()
+        self._ask(mode, depth)
 
     def _ask(self, mode: Mode, depth: int) -> None:
         last = self.conversation.last
@@ -247,13 +171,6 @@ class Chat(ChatTrials):
         last.reply.ask(mode, depth)
         self._changed.tail = True
 
-    def _cut(self, exchanges: int) -> None:
-        del self.conversation.exchanges[exchanges:]
-        self.comparison = None
-        if self.record:
-            self.record.cut(exchanges)
-        self._changed.whole = True
-
     def _take(self, news: News) -> None:
         self._changed.state = True
         match news:
@@ -265,7 +182,7 @@ class Chat(ChatTrials):
                 self.memory = news
             case Trimmed():
                 self._trimmed(news.turns)
-            case LaneEvent() | Measured() | ComparisonNews():
+            case ComparisonNews():
                 self._trial(news)
             case ExpertsSeen():
                 self.experts = news.use
@@ -302,7 +219,8 @@ class Chat(ChatTrials):
             self._changed.whole = True
         if isinstance(event, Verified):
             self._count()  # what came before it, first
-            self.figures.observe(event, last.reply.round_depth)
+            at_full_speed = not (self.tuning.pace or self.tuning.paused)
+            self.figures.observe(event, last.reply.round_depth, at_full_speed=at_full_speed)
             self.cache.grew()
         last.reply.take(event)
         self._changed.tail = True
@@ -338,16 +256,19 @@ class Chat(ChatTrials):
 
     def _lost(self, lost: Lost) -> None:
         self.status, self.loading, self.memory, self.wiring_progress = Status.LOST, None, None, None
-        self.tuning.paused = self._reply_was_left = False
+        self._reply_was_left = self.is_stopping = False
+        self.measurement = None
+        self.tuning.lost()
         if self.comparison is not None:
             self.comparison.end(lost.message)
         self.cache.lost()
         self._notice(lost.message)
+        self._give_back()
 
     def _ready(self) -> None:
         if self.status is Status.LOST:
             return
-        self.status = Status.READY
+        self.status, self.is_stopping = Status.READY, False
         waiting, self._waiting_prompt = self._waiting_prompt, None
         if waiting is not None:
             self._say(waiting)
@@ -355,7 +276,7 @@ class Chat(ChatTrials):
     def _count(self, most: int | None = None) -> None:
         """Count rounds of a chat that was resumed, so many at the most."""
         for event, depth in islice(self._uncounted, most):
-            self.figures.observe(event, depth)
+            self.figures.observe(event, depth, at_full_speed=False)
             self._changed.state = True
 
     def _touched(self) -> None:

@@ -29,6 +29,8 @@ class Changed:
     """Status, loading, memory, options or figures."""
     notices: tuple[str, ...] = ()
     """Sentences for the user."""
+    given_back: str | None = None
+    """A prompt that waited and is not going to be asked: the user's again."""
 
 
 @dataclass(slots=True)
@@ -39,10 +41,12 @@ class ChangeQueue:
     tail: bool = False
     whole: bool = False
     state: bool = False
+    given_back: str | None = None
 
     def taken(self) -> Changed:
         """Return what there is, and begin anew."""
-        changed = Changed(self.tail, self.whole, self.state, tuple(self.notices))
+        changed = Changed(self.tail, self.whole, self.state, tuple(self.notices), self.given_back)
         self.notices.clear()
         self.tail = self.whole = self.state = False
+        self.given_back = None
         return changed

@@ -1,31 +1,35 @@
-"""What a chat decodes for its figures' sake: measuring depths, and comparing lanes. Mixed into the chat."""
+"""What a chat decodes for its figures' sake: its depths are measured, lanes compared. A part of `Chat`.
+
+Measuring is a comparison like any other, of the last prompt at each depth: it only shows elsewhere.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.backends.base import ChatMessage, ComparisonNews, LaneEvent, WiringFound, WiringProgress
+from app.backends.base import ChatMessage, ComparisonNews, WiringFound, WiringProgress
 from app.chat_state import Status
 from app.lanes_run import LanesRun
 from app.transcript.atoms import visible
-from engine.lanes import LanesFinished
+from engine.lanes import Lane, LanesFinished
 from engine.options import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from app.backends.base import Backend, Loaded, Measured
+    from app.backends.base import Backend, Loaded
     from app.chat_cache import ChatCache
     from app.chat_state import ChangeQueue
     from app.conversation import Conversation
     from app.figures import Figures
     from app.tuning import Tuning
     from engine.lab.results import WiringReport
-    from engine.lanes import Lane
 
 MEASURED_TOKENS = 64
 MEASURED_DEPTH = 4
 """Measuring goes to this depth, or to the one that is set, if that is deeper."""
+MEASURED_REPEATS = 2
+"""The least that says by how much figures scatter."""
 COMPARED_TOKENS = 64
 COMPARED_REPEATS = 2
 
@@ -49,6 +53,8 @@ class ChatTrials:
         """What the wiring lab has found of this checkpoint."""
         self.wiring_progress: WiringProgress | None = None
         """While the lab is at work."""
+        self.measurement: LanesRun | None = None
+        """While depths are measured, and the chat that asked for it is open."""
 
     @property
     def last_prompt(self) -> str:
@@ -71,17 +77,22 @@ class ChatTrials:
     def measure(self) -> None:
         """Decode the last reply's beginning again at each depth."""
         last = self.conversation.last
-        if not self.backend.is_live or self.status is not Status.READY:
+        if not self.backend.is_live:
+            self._notice("This is a recording: nothing can be measured. Start draftscope to chat.")
+        elif self.status is not Status.READY:
             self._notice("Measuring waits until nothing else is going on.")
         elif last is None or not last.reply.tokens:
             self._notice("There is no reply to measure with yet: ask something first.")
         else:
             self.status = Status.MEASURING
             self._changed.state = True
-            depths = range(max(MEASURED_DEPTH, self.tuning.options.depth) + 1)
+            deepest = max(MEASURED_DEPTH, self.tuning.options.depth)
+            lanes = tuple(Lane(self.drafter, depth) for depth in range(deepest + 1))
             count = min(MEASURED_TOKENS, len(last.reply.tokens))
-            self.figures.begin_measuring()
-            self.backend.measure(self.conversation.messages(), tuple(depths), count)
+            options = self.tuning.options.changed({"max_tokens": count})
+            self.measurement = LanesRun(self.last_prompt, lanes, options, MEASURED_REPEATS)
+            messages = self.conversation.messages()
+            self.backend.compare(messages, lanes, count, MEASURED_REPEATS, self.tuning.wanted)
 
     def compare(
         self,
@@ -149,21 +160,20 @@ class ChatTrials:
         loaded = {"has_mtp": self.loaded.has_mtp, "has_draft_model": self.loaded.has_draft_model}
         return next((each for lane in lanes if (each := lane.mode.objection(**loaded))), None)
 
-    def _trial(self, news: LaneEvent | Measured | ComparisonNews) -> None:
+    def _trial(self, news: ComparisonNews) -> None:
         """Apply news of a measurement or a comparison."""
-        if isinstance(news, LaneEvent):
-            self.figures.observe_lane(news.depth, news.event)
-        elif not isinstance(news, ComparisonNews):
+        is_measuring = self.status is Status.MEASURING
+        run = self.measurement if is_measuring else self.comparison
+        last = news.news if isinstance(news.news, LanesFinished) else None
+        if run is not None and not run.is_over:
+            run.take(news.news)
+            if is_measuring or last is not None:
+                run.tell(self.figures)
+        if last is not None and self.status in (Status.COMPARING, Status.MEASURING):
+            if is_measuring and last.message is not None:
+                self._notice(last.message)
+            self.measurement = None
             self._ready()
-        else:
-            run = self.comparison
-            is_last = isinstance(news.news, LanesFinished)
-            if run is not None and not run.is_over:
-                run.take(news.news)
-                if is_last:
-                    run.tell(self.figures)
-            if is_last and self.status is Status.COMPARING:
-                self._ready()
 
     def _ready(self) -> None:
         raise NotImplementedError

@@ -2,23 +2,26 @@
 
 Pure: no clock and no screen. Every rate is one of `Counters`, so that its definitions hold here as well. A
 figure that was not measured is None; nothing is estimated. Speeds of two depths are compared between the
-lanes of a measurement alone, and only over tokens that both have decoded.
+lanes of a measurement alone, and only over tokens that both have decoded. Rounds at a pace, and those of a
+chat that was resumed, are in no row of the table: an engine that sleeps between rounds wakes up slower, and
+what was decoded another day says nothing about this one.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.decoding.counters import Counters
-from engine.events import Header, Verified
+from engine.lanes import Lane
 from engine.options import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from engine.events import Event
+    from engine.events import Verified
+    from engine.lanes_report import LanesReport
     from engine.options import GenerateOptions
 
 SERIES_LENGTH = 60
@@ -58,6 +61,8 @@ class MeasuredRow:
     tokens_per_second: float | None
     ratio: float | None
     """Of this speed to that of depth 0, over the same tokens."""
+    spread: float | None
+    """By how much that scattered from repeat to repeat; None where there was one."""
     tokens: int
     """How many were counted; 0 where nothing was measured."""
     current: bool
@@ -75,6 +80,8 @@ class Comparison:
     is_same_text: bool
     options: GenerateOptions | None
     """What the lane was decoded with, where that is known."""
+    spread: float | None = None
+    """By how much the ratio scattered from repeat to repeat; None where there was one."""
 
     @property
     def ratio(self) -> float | None:
@@ -84,31 +91,24 @@ class Comparison:
             return None
         return mine / other
 
+    @property
+    def is_within_spread(self) -> bool:
+        """Whether the two are as fast as one another, as far as the repeats can tell."""
+        return self.ratio is not None and self.spread is not None and abs(self.ratio - 1) <= self.spread
 
-@dataclass(slots=True)
-class _Lane:
-    """A reply decoded at one depth to be measured."""
 
-    options: GenerateOptions | None = None
-    rounds: list[Verified] = field(default_factory=list)
-    ids: list[int] = field(default_factory=list)
-    total: Counters = field(default_factory=Counters)
+@dataclass(frozen=True, slots=True)
+class _Measurement:
+    """Lanes that were decoded one beside the other, or are being decoded now."""
 
-    def add(self, event: Verified) -> None:
-        self.rounds.append(event)
-        self.ids += [token.id for token in event.tokens]
-        self.total.observe(event)
+    report: LanesReport
+    options: GenerateOptions
+    """What they were decoded with, mode and depth apart."""
 
-    def up_to(self, tokens: int) -> Counters:
-        """Count whole rounds, as many as fit into so many counted tokens."""
-        if tokens >= self.total.tokens:
-            return self.total
-        counters = Counters()
-        for event in self.rounds:
-            if event.round and counters.tokens + len(event.tokens) > tokens:
-                break
-            counters.observe(event)
-        return counters
+    def lane(self, mode: Mode, depth: int) -> int | None:
+        """Return the lane of a setting, if it was among them."""
+        wanted = Lane(mode, depth)
+        return next((number for number, lane in enumerate(self.report.lanes) if lane == wanted), None)
 
 
 class Figures:
@@ -133,18 +133,16 @@ class Figures:
         self._series: deque[float] = deque(maxlen=SERIES_LENGTH)
         self._window: deque[Verified] = deque(maxlen=SMOOTHED_OVER)
         self._is_new_reply = True
-        self._measurements: dict[Mode, dict[int, _Lane]] = {}
-        """The last measurement of each mode, by depth."""
-        self._under_way: dict[int, _Lane] | None = None
-        """The measurement that lanes are added to; None until one begins."""
+        self._measurements: dict[Mode, _Measurement] = {}
+        """The last of each mode."""
 
     @property
     def series(self) -> Sequence[float]:
         """Tokens per second, one smoothed value a round, the newest last."""
         return tuple(self._series)
 
-    def observe(self, event: Verified, asked_depth: int | None) -> None:
-        """Count a round of the chat.
+    def observe(self, event: Verified, asked_depth: int | None, *, at_full_speed: bool = True) -> None:
+        """Count a round of the chat; in the table, only where it was decoded now and `at_full_speed`.
 
         `asked_depth` is what had been asked for: a round that drafted less for want of drafts counts there.
         One that drafted more was begun before the depth was lowered, and counts where it was begun. Nobody
@@ -163,80 +161,79 @@ class Figures:
             self.reply, self.recent_setting = Counters(), None
         if setting != self.recent_setting:
             self.recent, self.recent_setting = Counters(), setting
-        totals = self._by_setting.setdefault(Setting.of(event.mode, depth), Counters())
-        for counters in (self.chat, self.reply, self.recent, totals):
+        for counters in (self.chat, self.reply, self.recent):
             counters.observe(event)
+        if at_full_speed:
+            self._by_setting.setdefault(Setting.of(event.mode, depth), Counters()).observe(event)
         self._window.append(event)
         speed = _counted(self._window).tokens_per_second
         if speed is not None:
             self._series.append(speed)
         self.version += 1
 
-    def begin_measuring(self) -> None:
-        """Expect lanes that have nothing to do with earlier ones."""
-        self._under_way = None
-
-    def observe_lane(self, depth: int, event: Event) -> None:
-        """Take an event of a measurement, whose lanes are told apart by their depth."""
-        if isinstance(event, Header):
-            if self._under_way is not None and depth in self._under_way:
-                self._under_way = None  # the same depth again is another measurement
-            self._lanes(event.options.mode)[depth] = _Lane(event.options)
-        elif isinstance(event, Verified):
-            self._lanes(event.mode).setdefault(depth, _Lane()).add(event)
-        else:
-            return
+    def measured(self, mode: Mode, report: LanesReport, options: GenerateOptions) -> None:
+        """Let a mode's rows be these lanes', which may still grow: say it again when they have."""
+        self._measurements[mode] = _Measurement(report, options)
         self.version += 1
 
     def comparison(self, mode: Mode, depth: int) -> Comparison | None:
         """Return how a depth measured against depth 0, or None where either was not measured."""
-        lanes = self._measurements.get(mode, {})
-        base, lane = lanes.get(0), lanes.get(depth)
-        if base is None or lane is None:
+        found = self._measurements.get(mode)
+        lane = None if found is None else found.lane(mode, depth)
+        if found is None or lane is None:
             return None
-        mine = lane.up_to(base.total.tokens)
-        other = base.up_to(mine.tokens)
-        if not mine.tokens or not other.tokens:
+        report = found.report
+        mine, base = report.against_baseline(lane)
+        differs = report.differs(lane)
+        if not mine.tokens and not differs:
             return None
-        is_same = all(one == two for one, two in zip(base.ids, lane.ids, strict=False))
-        return Comparison(depth, mine, other, is_same, lane.options)
+        options = report.lanes[lane].options(found.options)
+        return Comparison(depth, mine, base, not differs, options, report.ratio_spread(lane))
 
     def ratio(self, mode: Mode, depth: int) -> float | None:
         """Return the measured ratio of a depth's speed to that of depth 0."""
-        found = self.comparison(mode, depth)
-        return None if found is None else found.ratio
+        return self._ratio(mode, depth)[0]
 
     def rows(self, mode: Mode, depth: int) -> tuple[MeasuredRow, ...]:
         """Return the table for a mode, in which `depth` is in use; in mode auto, what it drafted last is.
 
         Mode auto drafts with the MTP layer, so its rows are that layer's where those were measured, and its
         own rounds of that many drafts otherwise. A row is that of the last measurement, where there is one,
-        and of all rounds of the chat otherwise: a ratio and the speed beside it come from the same rounds.
+        and of the chat's rounds at full speed otherwise: a ratio and the speed beside it come from the same
+        rounds.
         """
         current = self.auto_depth if mode is Mode.AUTO else Setting.of(mode, depth).depth
-        lanes = self._measurements.get(_measured_as(mode), {})
-        known = {setting.depth for setting in self._by_setting if setting.mode is mode} | set(lanes)
+        found = self._measurements.get(_measured_as(mode))
+        lanes = () if found is None else found.report.lanes
+        known = {setting.depth for setting in self._by_setting if setting.mode is mode}
+        known |= {lane.depth for lane in lanes if lane.mode is _measured_as(mode)}
         deepest = max(TABLE_DEPTH, current or 0, *known)
         rows = []
         for each in range(deepest + 1):
             counters = self._row_counters(mode, each)
             speed = counters.tokens_per_second if counters.tokens else None
-            ratio = self.ratio(_measured_as(mode), each)
-            rows.append(MeasuredRow(mode, each, speed, ratio, counters.tokens, each == current))
+            ratio, spread = self._ratio(_measured_as(mode), each)
+            rows.append(MeasuredRow(mode, each, speed, ratio, spread, counters.tokens, each == current))
         return tuple(rows)
 
     def _row_counters(self, mode: Mode, depth: int) -> Counters:
         if mode is Mode.ORDINARY and depth:  # nobody drafts at any depth: that is row 0
             return Counters()
-        lane = self._measurements.get(_measured_as(mode), {}).get(depth)
-        if lane is not None and lane.total.tokens:
-            return lane.total
+        found = self._measurements.get(_measured_as(mode))
+        lane = None if found is None else found.lane(_measured_as(mode), depth)
+        if found is not None and lane is not None:
+            counters = found.report.counters(lane)
+            if counters.tokens:
+                return counters
         return self._by_setting.get(Setting.of(mode, depth), Counters())
 
-    def _lanes(self, mode: Mode) -> dict[int, _Lane]:
-        if self._under_way is None:
-            self._under_way = self._measurements[mode] = {}
-        return self._under_way
+    def _ratio(self, mode: Mode, depth: int) -> tuple[float | None, float | None]:
+        """A setting's ratio, and by how much it scatters."""
+        found = self._measurements.get(mode)
+        lane = None if found is None else found.lane(mode, depth)
+        if found is None or lane is None:
+            return None, None
+        return found.report.ratio(lane), found.report.ratio_spread(lane)
 
 
 def _measured_as(mode: Mode) -> Mode:

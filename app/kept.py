@@ -48,6 +48,19 @@ class Kept:
         self.writer = writer
         return writer, conversation
 
+    def rename(self, session_id: str, title: str) -> None:
+        """Give a chat a title, the open one or another; UsageError where that cannot be."""
+        if self._is_open(session_id):
+            self.writer.rename(title)
+        else:
+            self.sessions.rename(session_id, title)
+
+    def delete(self, session_id: str) -> None:
+        """Delete a chat; UsageError where it is open, here or elsewhere, or cannot be deleted."""
+        if self._is_open(session_id):
+            raise UsageError("This is the chat that is open: begin another one (/new), then delete it.")
+        self.sessions.delete(session_id)
+
     def remember(self, values: Mapping[str, object]) -> None:
         """Keep settings for the next start. Raises UsageError."""
         remember(values)
@@ -55,3 +68,6 @@ class Kept:
     def close(self) -> None:
         """Let the open session go."""
         self.writer.close()
+
+    def _is_open(self, session_id: str) -> bool:
+        return session_id == self.writer.session_id and self.writer.is_open

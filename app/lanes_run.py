@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling, Verified, Waiting
+from engine.events import Finished, FinishReason, Prefilled, Prefilling, Verified, Waiting
 from engine.lanes import LaneEvent, LanesFinished, LanesPlanned, LanesPrepared
 from engine.lanes_report import LanesReport
 from engine.options import Mode
@@ -104,27 +104,11 @@ class LanesRun:
         self.take(LanesFinished(complete=False, message=message))
 
     def tell(self, figures: Figures) -> None:
-        """Enter what was measured into the chat's own table, where depth 0 was measured as well.
-
-        All repeats where every lane has them, else the first, so that lanes stand over the same tokens.
-        """
-        baseline = self.report.baseline
-        if baseline is None or not self.is_comparable:
+        """Let the chat's own table have what is measured, where depth 0 is measured as well."""
+        if self.report.baseline is None or not self.is_comparable:
             return
-        repeats = self.repeats if self.finished is not None and self.finished.complete else 1
-        modes = dict.fromkeys(lane.mode for lane in self.lanes)
-        for mode in modes:
-            if mode in (Mode.ORDINARY, Mode.AUTO):  # the one is everybody's base, the other has no depths
-                continue
-            figures.begin_measuring()
-            for number, lane in enumerate(self.lanes):
-                if number != baseline and lane.mode is not mode:
-                    continue
-                options = self.options.changed({"mode": mode, "depth": lane.depth})
-                figures.observe_lane(lane.depth, Header("", options))
-                for repeat in range(repeats):
-                    for event in self.report.events(number, 0, repeat):
-                        figures.observe_lane(lane.depth, event)
+        for mode in {lane.mode for lane in self.lanes} - {Mode.ORDINARY, Mode.AUTO}:
+            figures.measured(mode, self.report, self.options)  # depth 0 is everybody's, auto has no depths
 
     def _read_prompt(self, news: LaneEvent) -> None:
         if isinstance(news.event, Prefilling):

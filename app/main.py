@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from app.exports import Kind
     from app.kept import Kept
     from app.session_writer import SessionWriter
-    from app.sessions import Sessions
     from app.settings import Settings
 
 LOOK_EVERY_SECONDS = 1.0
@@ -64,6 +63,7 @@ class DraftscopeApp(App[None]):
         self._notices = notices
         self._theme_folder = themes
         self._is_leaving = False
+        self._known_theme = settings.theme
         chat.cache.belongs_to(self._cache_file)
         self.chat_screen = ChatScreen(chat, self)
         for theme in shipped_themes():
@@ -81,13 +81,19 @@ class DraftscopeApp(App[None]):
         else:
             self.notify(f"There is no theme {chosen!r}; /theme lists them.", severity="warning", markup=False)
         if self.settings.keys:
-            self.set_keymap(dict(self.settings.keys))
+            self._rebind(self.settings.keys)
         self.push_screen(self.chat_screen)
         self.call_after_refresh(self._begin)
         self.set_interval(LOOK_EVERY_SECONDS, self._load_user_themes)
         if not self.is_headless:
             loop = asyncio.get_running_loop()
             watch_terminal(lambda: None if loop.is_closed() else loop.call_soon_threadsafe(self._hung_up))
+
+    def watch_theme(self, _before: str, now: str) -> None:
+        """Remember a theme that was chosen here, by its name or from the list."""
+        if now != self._known_theme:
+            self._known_theme = now
+            self.remember({"theme": now})
 
     def _begin(self) -> None:
         """Load the model, once the window is there: its process would take a core from the first frame."""
@@ -144,11 +150,6 @@ class DraftscopeApp(App[None]):
         """Of the checkpoint, while it is not loaded yet."""
         return self.kept.model
 
-    @property
-    def sessions(self) -> Sessions:
-        """All chats on disk."""
-        return self.kept.sessions
-
     def remember(self, values: Mapping[str, object]) -> None:
         """Keep settings for the next time; failing to is said once and harms nothing."""
         try:
@@ -191,6 +192,15 @@ class DraftscopeApp(App[None]):
         from app.exports import export
 
         return export(self.chat.conversation, kind, file, self.current_theme)
+
+    def _rebind(self, keys: Mapping[str, str]) -> None:
+        """Take the user's keys, and say which of them can't be meant."""
+        from app.keymap import checked_keys  # few rebind anything
+
+        found = checked_keys(keys, self._bindings)
+        self.set_keymap(found.keys)
+        for sentence in found.objections:
+            self.notify(sentence, severity="warning", markup=False, timeout=10)
 
     def _hung_up(self) -> None:
         self.chat.close()

@@ -43,6 +43,7 @@ class SessionInfo:
     """What a list of sessions shows of one."""
 
     id: str
+    """The file's name without its ending, which a copy shares with no other, whatever its first line says."""
     file: Path
     model: str
     created: datetime
@@ -232,7 +233,7 @@ class _Reader:
         exchanges = self.conversation.exchanges
         head = self._head or {}
         return SessionInfo(
-            id=str(head.get("id", file.stem)),
+            id=file.stem,
             file=file,
             model=str(head.get("model", "")),
             created=created_of(head, modified),

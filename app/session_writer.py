@@ -75,6 +75,11 @@ class SessionWriter:
         writer._mend(reading)
         return writer, reading.conversation
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has its file: not before something was said, nor after it failed or was closed."""
+        return self._open is not None
+
     def system(self, text: str) -> None:
         """Keep a new system prompt."""
         self._system = text

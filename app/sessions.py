@@ -6,6 +6,7 @@ then, and only where that is missing (a crash in the middle of a very long reply
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
@@ -70,11 +71,20 @@ class Sessions:
         raise UsageError(f"There is no chat {shown(session_id)}{hint}")
 
     def rename(self, session_id: str, title: str) -> None:
-        """Give a chat that is not open a title; the open one is renamed by its writer."""
+        """Give a chat that is not open a title; the open one is renamed by its writer.
+
+        It stays as old as it is: a new title makes it neither the first of the list nor the latest.
+        """
         file = self.find(session_id)
+        try:
+            before = file.stat()
+        except OSError as error:
+            raise UsageError(f"{shown(file)} cannot be opened: {error.strerror}.") from None
         writer, _ = SessionWriter.resume(file, _refuse)
         try:
             writer.rename(title)
+            with contextlib.suppress(OSError):
+                os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
         finally:
             writer.close()
 
@@ -95,9 +105,15 @@ class Sessions:
     def _files(self) -> Sequence[Path]:
         """Return the files, the one that was last changed first."""
         try:
-            found = [(file.stat().st_mtime_ns, file.name, file) for file in self._folder.glob("*.jsonl")]
+            entries = [file for file in self._folder.iterdir() if file.suffix == ".jsonl"]
+        except FileNotFoundError:
+            return []
         except OSError as error:
             raise UsageError(f"{shown(self._folder)} cannot be read: {error.strerror}.") from None
+        found = []
+        for file in entries:
+            with contextlib.suppress(OSError):  # just deleted, or a link that leads nowhere, as editors make
+                found.append((file.stat().st_mtime_ns, file.name, file))
         return [file for _, _, file in sorted(found, reverse=True)]
 
     def _newest(self) -> Iterator[SessionInfo]:
@@ -130,7 +146,7 @@ def _summary(file: Path) -> SessionInfo | None:
             tail_bytes *= 8
     modified = datetime.fromtimestamp(state.st_mtime, UTC)
     return SessionInfo(
-        id=str(head.get("id", file.stem)),
+        id=file.stem,
         file=file,
         model=str(head.get("model", "")),
         created=created_of(head, modified),
@@ -186,9 +202,9 @@ def _count(start: _Tally, lines: Sequence[bytes]) -> _Tally | None:
                     new[-1] += len(emitted)
                 else:
                     tokens += len(emitted)
-            case {"cut": int(left)} if left < start.turns:
+            case {"cut": int(left)} if 0 <= left < start.turns:
                 return None
-            case {"cut": int(left)}:
+            case {"cut": int(left)} if left >= 0:  # damage is said by whoever opens the chat
                 del new[left - start.turns :]
     return _Tally(title, said, start.turns + len(new), tokens + sum(new))
 

@@ -56,6 +56,11 @@ _ATTRIBUTES = {
     TokenKind.GHOST: "dim italic",
 }
 
+POSITION_ATTRIBUTES = "underline"
+"""The second channel of drafts by how far ahead they were made: all were accepted."""
+SURPRISE_ATTRIBUTES = ("none", "none", "none", "bold", "bold reverse")
+"""The second channel of each step of the logprob heat."""
+
 TOKEN_KEYS: tuple[str, ...] = (
     *TokenKind,
     *(f"position-{position}" for position in range(1, POSITIONS + 1)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.backends.objection import objection
 from engine.errors import UsageError
 from engine.options import MAX_DEPTH, GenerateOptions, Mode
 
@@ -41,6 +42,8 @@ class Tuning:
         self._asked = asked
         self._changed = changed
         self._loaded: Loaded | None = None
+        self._is_running = False
+        """Whether there is an engine to pause; until then it is remembered."""
         self.pace = pace
         """Rounds a second; 0 is full speed."""
         self.paused = False
@@ -58,7 +61,7 @@ class Tuning:
 
     def start(self) -> None:
         """Send what holds from the first round on."""
-        live = {name: value for name, value in self._wanted.items() if name in LIVE}
+        live = {name: value for name, value in self._wanted.items() if name in LIVE and self._backend.is_live}
         self._backend.change({**live, "pace": self.pace})
 
     def loaded(self, loaded: Loaded) -> None:
@@ -66,9 +69,19 @@ class Tuning:
         self._loaded = loaded
         if self._objection(self._wanted.get("mode")) is not None:
             del self._wanted["mode"]
+        self._is_running = True
+        if self.paused:
+            self._backend.pause(on=True)
+
+    def lost(self) -> None:
+        """The engine is gone, and with it the pause."""
+        self._is_running = self.paused = False
 
     def change(self, values: Mapping[str, object]) -> bool:
         """Set options; False, and a notice, if they are refused."""
+        if not self._backend.is_live:
+            self._notice("This is a recording: depth and options are as it was made.")
+            return False
         try:
             options = self.options.changed(values)
         except UsageError as error:
@@ -105,20 +118,27 @@ class Tuning:
         has_draft_model = self._loaded is not None and self._loaded.has_draft_model
         return Mode(str(mode)).objection(has_mtp=has_mtp, has_draft_model=has_draft_model)
 
-    def set_pace(self, rounds_per_second: float) -> None:
-        """Hold the engine to a number of rounds a second."""
+    def set_pace(self, rounds_per_second: float) -> bool:
+        """Hold the engine to a number of rounds a second; False, and a notice, if that is none."""
+        refused = objection({"pace": rounds_per_second}, None)
+        if refused is not None:
+            self._notice(refused)
+            return False
         self.pace = rounds_per_second
         self._changed()
         self._backend.change({"pace": rounds_per_second})
+        return True
 
     def pause(self, *, on: bool) -> None:
         """Stand still before the next round, or go on."""
         self.paused = on
         self._changed()
-        self._backend.pause(on)
+        if self._is_running:
+            self._backend.pause(on)
 
     def step(self) -> None:
         """Do one round and stand still again."""
         if not self.paused:
             self.pause(on=True)
-        self._backend.step()
+        if self._is_running:
+            self._backend.step()

@@ -1,9 +1,10 @@
 """One sentence, with its numbers, on what decides whether a depth pays on this machine.
 
-A pass at depth k yields E tokens (the mean length) and takes C times as long as one at depth 0; drafting pays
-where E exceeds C. Where it does not, the sentence names what grew more than E did: the experts that a pass
-reads from disk or uses (the union over its tokens), or its time as such. Only what a measurement has counted
-is used, and what is missing is said.
+A round at depth k yields E tokens (the mean length) and takes C times as long as one at depth 0, drafting
+included; drafting pays where E exceeds C. Where it does not, the sentence names what grew more than E did:
+the experts that a round reads from disk or uses (the union over its tokens, and the drafts' own), or its time
+as such. Only what a measurement has counted is used, and what is missing is said; where a ratio scatters too
+much for a verdict, no cause is named.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
     from engine.options import GenerateOptions
 
 MUCH_WAITING = 0.25
-"""Of a pass's time: from here on the disk is named before the processor."""
+"""Of a round's time: from here on the disk is named before the processor."""
 POOR_ACCEPTANCE = 0.2
 
 
 def why(figures: Figures, options: GenerateOptions, measure_key: str = "b") -> str:
-    """Return the sentence for the depth and mode in use; `measure_key` is what begins a measurement."""
+    """Return the sentence for the depth and mode in use; `measure_key` begins a measurement, if one does."""
     mode, depth = Setting.of(options.mode, options.depth)
     if options.mode is Mode.AUTO:  # which drafts with the MTP layer, at a depth of its own
         if figures.auto_depth is None:
@@ -39,7 +40,8 @@ def why(figures: Figures, options: GenerateOptions, measure_key: str = "b") -> s
         return "Nothing is measured yet: ask something first."
     is_partial = any(row.ratio is not None for row in figures.rows(mode, depth))
     what = f"Depth {depth} is not measured" if is_partial else "Not measured"
-    return f"{what} yet: press {measure_key} in the transcript to decode the last reply again at each depth."
+    how = f"press {measure_key} in the transcript" if measure_key else "type /measure"
+    return f"{what} yet: {how} to decode the last reply again at each depth."
 
 
 def verdict(found: Comparison) -> str:
@@ -49,6 +51,11 @@ def verdict(found: Comparison) -> str:
         return _texts_differ(found)
     if ratio is None:
         return f"Depth {depth} has not decoded enough yet to be compared with depth 0."
+    if found.is_within_spread:
+        return (
+            f"Depth {depth} is as fast as depth 0, as far as its runs can tell: "
+            f"{ratio:.2f} ± {found.spread:.2f} times the speed."
+        )
     is_even = f"{ratio:.2f}" == "1.00"
     verb = "breaks even" if is_even else "pays" if ratio > 1 else "is slower"
     return f"Depth {depth} {verb}: {_reason(found, is_even=is_even, is_faster=ratio > 1)}."
@@ -61,25 +68,25 @@ def _reason(found: Comparison, *, is_even: bool, is_faster: bool) -> str:
     assert cost is not None
     if not found.lane.drafted:
         return f"nothing was drafted in {found.lane.tokens} tokens"
-    yields = f"{length:.2f} tokens a pass{_acceptance(found.options)}"
+    yields = f"{length:.2f} tokens a round{_acceptance(found.options)}"
     if not is_even and not is_faster:
         acceptance = found.lane.acceptance or 0.0
         if acceptance < POOR_ACCEPTANCE:
             return f"{yields}, since only {acceptance:.0%} of its drafts are accepted".replace("%", " %")
         grown = _grown(found.lane, found.base, least=length)
         if grown:
-            return f"{yields}, but a pass {grown}"
+            return f"{yields}, but a round {grown}"
     # Rounded, or with a last round that was cut short, the two may seem to say the opposite: then speeds do.
     seems_faster = round(length, 2) > round(cost, 2)
     if is_even or (seems_faster is is_faster and round(length, 2) != round(cost, 2)):
-        return f"{yields}, {'but ' if not is_faster and not is_even else ''}a pass costs {cost:.2f}"
+        return f"{yields}, {'but ' if not is_faster and not is_even else ''}a round costs {cost:.2f}"
     mine, other = found.lane.tokens_per_second, found.base.tokens_per_second
     return f"{mine:.2f} tokens/s, against {other:.2f} at depth 0"
 
 
 def _grown(lane: Counters, base: Counters, least: float) -> str:
-    """Return what of a pass has grown by more than its tokens, if the experts have."""
-    loads = _times(lane.expert_loads, lane.rounds, base.expert_loads, base.rounds)
+    """Return what of a round has grown by more than its tokens, if the experts have."""
+    loads = _times(_read(lane), lane.rounds, _read(base), base.rounds)
     waiting = lane.wait_share or 0.0
     if loads is not None and loads > least and waiting >= MUCH_WAITING:
         return f"loads {loads:.1f} times the experts"
@@ -87,6 +94,10 @@ def _grown(lane: Counters, base: Counters, least: float) -> str:
     if uses is not None and uses > least:
         return f"uses {uses:.1f} times the experts"
     return ""
+
+
+def _read(counters: Counters) -> int:
+    return counters.expert_loads + counters.prefetch_used
 
 
 def _without_drafts(figures: Figures, mode: Mode) -> str:

@@ -15,6 +15,7 @@ from llvmlite import binding
 
 from engine.checkpoint.audit import audit
 from engine.checkpoint.checkpoint import open_checkpoint
+from engine.checkpoint.tensor import Dtype
 from engine.config import ModelConfig
 from engine.demo.place import default_ram, resolve
 from engine.errors import MemoryBudgetError
@@ -22,7 +23,8 @@ from engine.kernels.cpu import CpuKernels
 from engine.kernels.threads import usable_cores
 from engine.offload.control_groups import CGROUP, PROC, MemoryGroup, core_quota, memory_groups
 from engine.offload.forecast import Multiplier, forecast
-from engine.offload.measure import DriveSpeed, direct_works, drive_speed, kernel_bandwidth
+from engine.offload.kernel_speed import kernel_bandwidth
+from engine.offload.measure import DriveSpeed, direct_works, drive_speed
 from engine.offload.memory import available_bytes
 from engine.offload.plan import CPU, make_plan
 from engine.offload.planned import sampled_spans
@@ -96,6 +98,10 @@ class CheckpointFacts:
     bytes: int
     stored_bytes: int | None
     """What its shards take on the drive: less than `bytes` where they have holes or are compressed."""
+    dtype: str
+    """What most bytes of its matrices are stored as."""
+    kernel_bytes_per_second: float | None
+    """As the processor's, of weights stored so; None where it was not measured."""
     direct: bool
     """Whether its file system has O_DIRECT."""
     drive: DriveSpeed | None
@@ -125,14 +131,15 @@ def diagnose(model: str | None = None, progress: Progress = lambda _: None) -> D
     """
     memory = look_at_memory()
     progress("measuring the kernels")
-    processor = _processor(memory.available_bytes)
+    kernels = CpuKernels()
+    processor = _processor(kernels, memory.available_bytes)
     if model is None:
         return Diagnosis(processor, memory, None)
     progress("reading the checkpoint's headers")
     with open_checkpoint(resolve(model)) as checkpoint:
         own = default_ram(model)
         budget = parse_ram(own, memory.available_bytes) if own else memory.default_budget_bytes
-        facts = _checkpoint(checkpoint, budget, processor.kernel_bytes_per_second, progress)
+        facts = _checkpoint(checkpoint, budget, kernels, processor.kernel_bytes_per_second, progress)
     return Diagnosis(processor, memory, facts)
 
 
@@ -149,8 +156,7 @@ def look_at_memory(proc: Path = PROC, cgroup: Path = CGROUP) -> Memory:
     return Memory(int(psutil.virtual_memory().total), available, groups)
 
 
-def _processor(available: int) -> Processor:
-    kernels = CpuKernels()
+def _processor(kernels: CpuKernels, available: int) -> Processor:
     bandwidth = kernel_bandwidth(kernels) if available >= _MEASURING_BYTES else None
     return Processor(
         usable_cores=usable_cores(),
@@ -167,11 +173,19 @@ def _processor(available: int) -> Processor:
 
 
 def _checkpoint(
-    checkpoint: Checkpoint, budget_bytes: int, kernel_bytes_per_second: float | None, progress: Progress
+    checkpoint: Checkpoint,
+    budget_bytes: int,
+    kernels: CpuKernels,
+    fp8_bytes_per_second: float | None,
+    progress: Progress,
 ) -> CheckpointFacts:
     config = ModelConfig.from_json(checkpoint.config, checkpoint.path / "config.json")
     found = inventory(checkpoint, config, audit(checkpoint, config))
     stored = _stored_bytes(checkpoint)
+    bandwidth = fp8_bytes_per_second
+    if found.dtype is not Dtype.F8_E4M3 and bandwidth is not None:
+        progress(f"measuring the kernels on {found.dtype.value} weights")
+        bandwidth = kernel_bandwidth(kernels, found.dtype)
     progress("measuring the drive")
     drive = drive_speed(sampled_spans(checkpoint, found))
     fits, refusal, token = False, None, None
@@ -183,14 +197,16 @@ def _checkpoint(
     else:
         fits = plan.holds_everything
         speed = drive.best_bytes_per_second if drive and not has_holes(checkpoint.bytes, stored) else None
-        # A weight is a byte but in the few matrices that are not FP8; with one token each is used once.
-        multiplier = Multiplier(1 / kernel_bytes_per_second, 0.0) if kernel_bytes_per_second else None
+        # Of matrices stored otherwise than most, the time is not their own; with one token each is used once.
+        multiplier = None if bandwidth is None else Multiplier(found.dtype.bytes / bandwidth, 0.0)
         cost = forecast(plan, found, config, speed, multiplier, depths=(0,), prompts=()).rounds[0].cost
         token = TokenForecast(cost.work.bytes_read, cost.reading_seconds, cost.computing_seconds)
     return CheckpointFacts(
         path=str(checkpoint.path),
         bytes=checkpoint.bytes,
         stored_bytes=stored,
+        dtype=found.dtype.value,
+        kernel_bytes_per_second=bandwidth,
         direct=direct_works(checkpoint.source, checkpoint.shards[0]),
         drive=drive,
         budget_bytes=budget_bytes,

@@ -181,9 +181,7 @@ class Engine:
         if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
             raise UsageError(f"repeats must be 1 or more, not {repeats!r}.")
         for lane in lanes:
-            objection = lane.mode.objection(has_mtp=self.has_mtp, has_draft_model=self.has_draft_model)
-            if objection is not None:
-                raise (CheckpointError if lane.mode.needs_mtp else UsageError)(objection)
+            lane.mode.check(has_mtp=self.has_mtp, has_draft_model=self.has_draft_model)
         self.controls.begin()
         options = options or reply_options(self, {})
         comparison = Comparison(
@@ -198,7 +196,7 @@ class Engine:
 
         `progress(done, in_all, what)` is called as it goes; None comes back after `controls.cancel()`. The
         caches hold no earlier text afterwards. Raises CheckpointError without an MTP layer, UsageError
-        without a tokenizer or for a text that is too short.
+        without a tokenizer, and for a text or a context that is too short.
         """
         self.controls.begin()
         return run_lab(self._decoder, self.tokenizer, self.chat_template, text, progress)
@@ -242,7 +240,7 @@ class Engine:
         return sum(home.reading_seconds for home in self._homes)
 
     def close(self) -> None:
-        """End a reply under way and all reading, and remember the hot experts; memory goes later."""
+        """End a reply under way and all reading, and remember the hot experts; memory goes with this."""
         self.controls.cancel()
         for home in self._homes:
             home.close()

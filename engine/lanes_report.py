@@ -2,7 +2,9 @@
 
 Rates are those of `Counters`; prefill, catching up and the first token are in none. A ratio is the speed over
 that of depth 0 across the same tokens: of every run both are cut to the tokens that both have decoded, and
-there is none where the texts differ. The spread is half the range of the runs' speeds over the speed of all.
+there is none where the texts differ. The spread is half the range of the runs' speeds over the speed of all;
+that of a ratio is half the range of the repeats' own ratios, and two lanes whose ratios differ by less than
+both spreads together are not told apart.
 
 What explains a ratio, of k drafts a round: E(k) tokens a pass, T(k + 1) / T(1) the time of a pass over that
 of a pass without drafts, U(k + 1) the experts that a pass uses over those that it uses without drafts.
@@ -35,6 +37,8 @@ class LaneRow:
     spread: float | None
     """None with fewer than two runs."""
     ratio: float | None
+    ratio_spread: float | None
+    """Of the ratio itself, not a share of it; None with fewer than two repeats."""
     acceptance_by_position: tuple[float, ...]
     mean_length: float | None
     loads_per_token: float | None
@@ -52,6 +56,7 @@ class LaneRow:
             "tokens_per_second": self.tokens_per_second,
             "spread": self.spread,
             "ratio": self.ratio,
+            "ratio_spread": self.ratio_spread,
             "acceptance_by_position": list(self.acceptance_by_position),
             "mean_length": self.mean_length,
             "loads_per_token": self.loads_per_token,
@@ -154,16 +159,42 @@ class LanesReport:
         ratios = {number: ratio for number in range(len(self.lanes)) if (ratio := self.ratio(number))}
         return max(ratios, key=lambda number: ratios[number], default=None) if len(ratios) > 1 else None
 
+    @property
+    def best_is_clear(self) -> bool:
+        """Whether no other lane comes as near to the best one as their ratios scatter."""
+        best = self.best
+        lanes = range(len(self.lanes))
+        return best is not None and all(each == best or not self.are_alike(each, best) for each in lanes)
+
+    def are_alike(self, lane: int, other: int) -> bool:
+        """Whether two lanes' ratios differ by no more than they scatter."""
+        ratio, other_ratio = self.ratio(lane), self.ratio(other)
+        if ratio is None or other_ratio is None:
+            return False
+        return abs(ratio - other_ratio) <= (self.ratio_spread(lane) or 0) + (self.ratio_spread(other) or 0)
+
     def ratio(self, lane: int) -> float | None:
         """Return the lane's speed over that of depth 0, over the same tokens."""
-        mine, base = self.against_baseline(lane)
-        speed, other = mine.tokens_per_second, base.tokens_per_second
-        return speed / other if speed and other and mine.tokens == base.tokens else None
+        return _ratio(*self.against_baseline(lane))
 
-    def against_baseline(self, lane: int) -> tuple[Counters, Counters]:
-        """Return the lane's sums and those of depth 0 over the same tokens; none where their texts differ."""
+    def ratio_spread(self, lane: int) -> float | None:
+        """Return by how much the repeats' own ratios scatter about the middle of their range."""
+        repeats = {repeat for _, repeat in self._runs[lane]}
+        ratios = [found for each in repeats if (found := _ratio(*self.against_baseline(lane, each)))]
+        return (max(ratios) - min(ratios)) / 2 if len(ratios) > 1 else None
+
+    def differs(self, lane: int) -> bool:
+        """Whether a run of the lane says anything else than that of depth 0."""
+        pairs = ((run.ids, other.ids) for run, other in self._pairs(lane))
+        return any(not all(map(int.__eq__, mine, base)) for mine, base in pairs)
+
+    def against_baseline(self, lane: int, repeat: int | None = None) -> tuple[Counters, Counters]:
+        """Return the lane's sums and those of depth 0 over the same tokens; none where their texts differ.
+
+        Of one repeat, or of all.
+        """
         mine, base = Counters(), Counters()
-        for run, other in self._pairs(lane):
+        for run, other in self._pairs(lane, repeat):
             shared = min(len(run.ids), len(other.ids))
             if run.ids[:shared] != other.ids[:shared]:
                 return Counters(), Counters()
@@ -184,6 +215,7 @@ class LanesReport:
             tokens_per_second=counters.tokens_per_second,
             spread=self._spread(lane),
             ratio=self.ratio(lane),
+            ratio_spread=self.ratio_spread(lane),
             acceptance_by_position=counters.acceptance_by_position,
             mean_length=counters.mean_length,
             loads_per_token=counters.loads_per_token,
@@ -212,11 +244,15 @@ class LanesReport:
             "lanes": [self.row(lane).to_json() for lane in range(len(self.lanes))],
         }
 
-    def _pairs(self, lane: int) -> list[tuple[_Run, _Run]]:
+    def _pairs(self, lane: int, repeat: int | None = None) -> list[tuple[_Run, _Run]]:
         """A lane's runs, each with that of depth 0 beside it."""
         baseline = self.baseline
         others = {} if baseline is None else self._runs[baseline]
-        return [(run, others[place]) for place, run in self._runs[lane].items() if place in others]
+        return [
+            (run, others[place])
+            for place, run in self._runs[lane].items()
+            if place in others and repeat in (None, place[1])
+        ]
 
     def _spread(self, lane: int) -> float | None:
         speeds = [speed for run in self._runs[lane].values() if (speed := run.tokens_per_second) is not None]
@@ -229,6 +265,11 @@ def _sum(runs: Iterable[_Run]) -> Counters:
     for run in runs:
         run.add_to(counters)
     return counters
+
+
+def _ratio(mine: Counters, base: Counters) -> float | None:
+    speed, other = mine.tokens_per_second, base.tokens_per_second
+    return speed / other if speed and other and mine.tokens == base.tokens else None
 
 
 def _quotient(amount: float | None, other: float | None) -> float | None:

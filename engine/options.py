@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
-from engine.errors import UsageError
+from engine.errors import CheckpointError, UsageError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,6 +49,12 @@ class Mode(StrEnum):
         if self is Mode.MODEL and not has_draft_model:
             return "Mode model needs a second checkpoint, which drafts: give its folder with --draft-model."
         return None
+
+    def check(self, *, has_mtp: bool, has_draft_model: bool) -> None:
+        """Raise the objection, if there is one: CheckpointError for want of an MTP layer, else UsageError."""
+        objection = self.objection(has_mtp=has_mtp, has_draft_model=has_draft_model)
+        if objection is not None:
+            raise (CheckpointError if self.needs_mtp else UsageError)(objection)
 
     @staticmethod
     def default(*, has_mtp: bool, has_draft_model: bool) -> Mode:
@@ -124,6 +130,13 @@ class GenerateOptions:
                 hint = f"; did you mean {near[0]}?" if near else f"; the options are {', '.join(known)}."
                 raise UsageError(f"There is no option {name!r}{hint}")
         return replace(self, **values)  # type: ignore[arg-type]  # __post_init__ checks every type
+
+
+def checked_pace(value: object) -> float:
+    """Return a pace, which is no option of a reply but may be set like one. Raises UsageError."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and _finite(value) and value >= 0:
+        return float(value)
+    raise UsageError(f"pace must be 0 (full speed) or rounds a second, not {shown(value)}.")
 
 
 _StrEnum = TypeVar("_StrEnum", bound=StrEnum)

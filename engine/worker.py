@@ -2,8 +2,6 @@
 
     {"command":"load","path":"…","ram":"12GB"}           {"event":"loading",…} … {"event":"loaded",…}
     {"command":"generate","messages":[…],"options":{…}}  {"event":"header",…} … {"event":"finished",…}
-    {"command":"measure","ids":[…],"depths":[0,1,2]}     the same for each depth, every line with
-                                                         "lane":depth, then {"event":"measured",…}
     {"command":"compare","messages":[…],                 {"event":"lanes_planned",…}, "lanes_prepared",
      "lanes":[{"mode":"mtp","depth":2},…],               events with "compare":{"lane":1,"repeat":0},
      "repeats":2,"max_tokens":64}                        and last one {"event":"lanes_finished",…}
@@ -20,7 +18,7 @@ After loaded, and about once a second while it decodes, it says what its RAM bud
 {"event":"memory","used_bytes":…,"budget_bytes":…}, 0 being a budget that is not known. Such a line may stand
 between any two of a reply.
 
-With "fit":true, generate, measure and compare leave the oldest turns (a user message with its reply) out of
+With "fit":true, generate and compare leave the oldest turns (a user message with its reply) out of
 messages that the context cannot hold beside a reply of min(256, context / 4) tokens; system messages and the
 last turn stay. {"event":"dropped","turns":3} then comes before the header.
 
@@ -29,13 +27,13 @@ the same checkpoint, puts it in place of the text there is: a prompt that begins
 two part. A file that does not fit is refused and changes nothing. Cancel lets both come to their end.
 
 compare decodes the prompt in several lanes to compare their speeds (see `engine.decoding.lanes`); its lines
-are those of `engine.lanes_json`. Progress of the prompt, which all lanes share, has "lane":null. Like measure
-it is deaf to set of depth and mode, and to pace; cancel keeps what was measured. It is always answered by
-exactly one lanes_finished, also where it is refused or fails: then that has a message.
+are those of `engine.lanes_json`. Progress of the prompt, which all lanes share, has "lane":null. It is deaf
+to set of depth and mode, and to pace; cancel keeps what was measured. It is always answered by exactly one
+lanes_finished, also where it is refused or fails: then that has a message.
 
 Without a path, load opens the embedded demo; it also takes context, threads, disk_limit ("200MB/s"), readers,
 direct and draft_model (the path of a second checkpoint, which drafts in mode model). Instead of messages,
-generate, measure and compare take "prompt" (raw text) or "ids". A command that cannot be carried out is
+generate and compare take "prompt" (raw text) or "ids". A command that cannot be carried out is
 answered by {"event":"error","command":…,"message":…}, a reply that fails by its finished event.
 
 The main thread alone runs the engine (kernels want one caller), one job after another as they were asked
@@ -75,7 +73,7 @@ GRACE_SECONDS = 0.5
 """After the end of the input, how long a round may take to end by itself."""
 
 MEASURED_TOKENS = 64
-"""Of a measurement or a comparison that does not say how many."""
+"""Of a comparison that does not say how many."""
 
 
 class Worker:
@@ -121,8 +119,6 @@ class Worker:
                     self._load(command)
                 case "generate":
                     self._generate(command)
-                case "measure":
-                    self._measure(command)
                 case "compare":
                     self._compare(command)
                 case "keep_cache":
@@ -159,12 +155,6 @@ class Worker:
         prompt, values, fit = command.prompt(), command.options(), bool(command.flag("fit"))
         GenerateOptions().changed(values)  # refused now, not when its turn comes
         self._ask("generate", lambda job: self._session.reply(job, prompt, values, fit=fit))
-
-    def _measure(self, command: Command) -> None:
-        prompt, depths, fit = command.prompt(), command.depths(), bool(command.flag("fit"))
-        values = {**command.options(), "max_tokens": command.count("max_tokens") or MEASURED_TOKENS}
-        GenerateOptions().changed(values)
-        self._ask("measure", lambda job: self._session.measure(job, prompt, values, depths, fit=fit))
 
     def _compare(self, command: Command) -> None:
         prompt, lanes, fit = command.prompt(), command.lanes(), bool(command.flag("fit"))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
 from engine.lanes_json import read_lane
-from engine.options import MAX_DEPTH
 from engine.surface import LoadSettings
 from engine.text.prompt import Prompt
 from engine.text.template import Message
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, tuple[str, ...]] = {
     "load": ("path", "ram", "context", "threads", "disk_limit", "readers", "direct", "draft_model"),
     "generate": ("messages", "prompt", "ids", "options", "fit"),
-    "measure": ("messages", "prompt", "ids", "options", "fit", "depths", "max_tokens"),
     "compare": ("messages", "prompt", "ids", "options", "fit", "lanes", "repeats", "max_tokens"),
     "keep_cache": ("path",),
     "recall_cache": ("path",),
@@ -85,13 +83,6 @@ class Command:
         if isinstance(value, dict):
             return value
         raise UsageError(f"options must be an object, not {value!r}.")
-
-    def depths(self) -> tuple[int, ...]:
-        """Return the depths to measure, in order."""
-        depths = _integers("depths", self.values.get("depths"))
-        if not depths or max(depths) > MAX_DEPTH:
-            raise UsageError(f"depths must be a list of depths from 0 to {MAX_DEPTH}.")
-        return depths
 
     def lanes(self) -> tuple[Lane, ...]:
         """Return the lanes to compare, in order."""

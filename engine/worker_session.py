@@ -18,16 +18,15 @@ from engine.event_json import to_json
 from engine.events import Finished, FinishReason, Header, Prefilled, Verified
 from engine.lanes import LanesFinished
 from engine.lanes_json import to_json as lanes_to_json
-from engine.options import GenerateOptions, Mode
+from engine.options import GenerateOptions, checked_pace
 from engine.surface import reply_options
 from engine.worker_job import sentence
 from engine.worker_memory import used_bytes
 from engine.worker_prompt import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from engine.events import Event
     from engine.lanes import Lane
     from engine.surface import EngineSurface, Load, LoadSettings
     from engine.text.prompt import Prompt
@@ -85,16 +84,18 @@ class Session:
     def change(self, values: Mapping[str, object]) -> None:
         """Set options, and pace, from the listening thread. Depth, mode and pace hold at once."""
         values = dict(values)
-        pace = values.pop("pace", None)
-        if pace is not None and not _is_pace(pace):
-            raise UsageError(f"pace must be 0 (full speed) or rounds a second, not {pace!r}.")
-        GenerateOptions().changed(values)
+        given = values.pop("pace", None)
+        pace = None if given is None else checked_pace(given)
+        mode = GenerateOptions().changed(values).mode
         live: dict[str, object] = {name: values[name] for name in ("depth", "mode") if name in values}
         with self._lock:
-            if self._engine is not None and not self._measuring:
-                _apply(self._engine, live)  # may refuse the mode, so before anything is kept
-            if isinstance(pace, (int, float)):
-                self._pace = float(pace)
+            if self._engine is not None:  # the mode is refused before anything is kept
+                if "mode" in live:
+                    mode.check(has_mtp=self._engine.has_mtp, has_draft_model=self._engine.has_draft_model)
+                if not self._measuring:
+                    _apply(self._engine, live)
+            if pace is not None:
+                self._pace = pace
                 if self._engine is not None and not self._measuring:
                     self._engine.controls.pace = self._pace
             self._settings.update(values)
@@ -155,32 +156,7 @@ class Session:
         ids = self._encode(prompt, fit)
         with self._lock:
             chosen = {**self._settings, **values, **job.changed}
-        self._decode(job, ids, reply_options(self.engine, chosen), {})
-
-    def measure(
-        self,
-        job: Job,
-        prompt: Prompt,
-        values: Mapping[str, object],
-        depths: Iterable[int],
-        *,
-        fit: bool = False,
-    ) -> None:
-        """Decode the same reply at each depth, at full speed and deaf to changes of depth and mode.
-
-        Mode auto has no depths of its own: there the MTP layer's are measured.
-        """
-        ids = self._encode(prompt, fit)
-        complete = True
-        with self._deaf(values) as options:
-            if options.mode is Mode.AUTO:
-                options = options.changed({"mode": Mode.MTP})
-            for depth in depths:
-                reason = self._decode(job, ids, options.changed({"depth": depth}), {"lane": depth})
-                if reason in (FinishReason.CANCELLED, FinishReason.ERROR):
-                    complete = False
-                    break
-        self._send({"event": "measured", "complete": complete})
+        self._decode(job, ids, reply_options(self.engine, chosen))
 
     def compare(
         self,
@@ -260,24 +236,18 @@ class Session:
                 {"event": "memory", "used_bytes": used_bytes(), "budget_bytes": self.engine.budget_bytes}
             )
 
-    def _decode(
-        self, job: Job, ids: list[int], options: GenerateOptions, tag: Mapping[str, object]
-    ) -> FinishReason:
+    def _decode(self, job: Job, ids: list[int], options: GenerateOptions) -> None:
         """Send a reply's events, from header to finished whatever happens."""
         tokens, seconds = 0, 0.0
-
-        def send(event: Event) -> None:
-            self._send({**to_json(event), **tag})
-
-        send(Header(self._model, options))
+        self._send(to_json(Header(self._model, options)))
         if job.cancelled:
-            send(Finished(FinishReason.CANCELLED, 0, 0.0))
-            return FinishReason.CANCELLED
+            self._send(to_json(Finished(FinishReason.CANCELLED, 0, 0.0)))
+            return
         try:
             for event in self.engine.generate(ids, options):
-                send(event)
+                self._send(to_json(event))
                 if isinstance(event, Finished):
-                    return event.reason
+                    return
                 self._tell_memory(MEMORY_SECONDS)
                 if isinstance(event, Prefilled):
                     seconds += event.seconds
@@ -288,8 +258,7 @@ class Session:
             message = _UNSAID
         except Exception as error:
             message = sentence(error)
-        send(Finished(FinishReason.ERROR, tokens, seconds, message))
-        return FinishReason.ERROR
+        self._send(to_json(Finished(FinishReason.ERROR, tokens, seconds, message)))
 
     def _catch_up(self, job: Job) -> None:
         """Do again what was heard after the job began and before the engine took its options."""
@@ -308,7 +277,3 @@ def _apply(engine: EngineSurface, values: Mapping[str, object]) -> None:
         engine.controls.mode = options.mode
     if "depth" in values:
         engine.controls.depth = options.depth
-
-
-def _is_pace(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")

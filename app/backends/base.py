@@ -83,22 +83,6 @@ class Trimmed:
 
 
 @dataclass(frozen=True, slots=True)
-class LaneEvent:
-    """An event of a measurement, not of the chat; those of a comparison are ComparisonNews."""
-
-    depth: int
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A measurement is over."""
-
-    complete: bool
-    """Whether every depth was decoded to the end."""
-
-
-@dataclass(frozen=True, slots=True)
 class ComparisonNews:
     """What a comparison of lanes says; its last is LanesFinished, whatever happens."""
 
@@ -174,8 +158,6 @@ News: TypeAlias = (
     | Loaded
     | Memory
     | Trimmed
-    | LaneEvent
-    | Measured
     | ComparisonNews
     | CacheKept
     | CacheRecalled
@@ -207,16 +189,13 @@ class Backend(Protocol):
         """Set `depth`, `mode`, `pace` (from the next round on) or any other option (from the next reply)."""
 
     def cancel(self) -> None:
-        """End the reply, measurement or comparison under way; what there is of it stays."""
+        """End the reply or comparison under way; what there is of it stays."""
 
     def pause(self, on: bool) -> None:
         """Stand still before the next round, or go on."""
 
     def step(self) -> None:
         """Do one round while paused."""
-
-    def measure(self, messages: Sequence[ChatMessage], depths: Sequence[int], max_tokens: int) -> None:
-        """Decode the reply to the messages once more at each depth: LaneEvents, then Measured."""
 
     def compare(
         self,

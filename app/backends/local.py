@@ -3,9 +3,8 @@
 It may die at any time, of memory above all, without taking the chat along: then what was asked for is closed
 with an error, Lost says what is known, and `restart` brings another engine with the same settings.
 
-Every `generate` is answered by one Finished, every `measure` by one Measured and every `compare` by one
-LanesFinished, also where they are refused, so that whoever waits for a reply never waits in vain; only Lost
-stands in place of Measured.
+Every `generate` is answered by one Finished and every `compare` by one LanesFinished, also where they are
+refused, so that whoever waits for a reply never waits in vain.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from collections import deque
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from app.backends.base import ComparisonNews, Loaded, Lost, Measured, Refused
+from app.backends.base import ComparisonNews, Loaded, Lost, Refused
 from app.backends.child import Child
 from app.backends.objection import objection
 from app.backends.worker_news import Hello, read_line
@@ -59,7 +58,6 @@ class LocalBackend:
         """Everything set by `change`, for the next child."""
         self._replies = 0
         """Asked for and not finished."""
-        self._measurements = 0
         self._comparisons = 0
         self._tokens, self._seconds = 0, 0.0
         """Of the reply under way."""
@@ -126,7 +124,7 @@ class LocalBackend:
                 self._child.send({"command": "set", **values})
 
     def cancel(self) -> None:
-        """End the reply, measurement or comparison under way; what there is of it stays."""
+        """End the reply or comparison under way; what there is of it stays."""
         self._tell({"command": "cancel"})
 
     def pause(self, on: bool) -> None:
@@ -136,20 +134,6 @@ class LocalBackend:
     def step(self) -> None:
         """Do one round while paused."""
         self._tell({"command": "step"})
-
-    def measure(self, messages: Sequence[ChatMessage], depths: Sequence[int], max_tokens: int) -> None:
-        """Decode the reply to the messages once more at each depth: LaneEvents, then Measured."""
-        with self._lock:
-            if self._child is None:
-                self._news += (Refused("measure", _NOT_RUNNING), Measured(complete=False))
-                return
-            self._measurements += 1
-            asked = {
-                "messages": [each.to_json() for each in messages],
-                "depths": list(depths),
-                "max_tokens": max_tokens,
-            }
-            self._child.send({"command": "measure", **asked, "fit": True})
 
     def compare(
         self,
@@ -192,7 +176,6 @@ class LocalBackend:
     def restart(self) -> None:
         """Bring an engine in place of the one there was, with all that was set since the first."""
         with self._lock:
-            self._news += [Measured(complete=False)] * self._measurements
             self._let_go(message := "The engine was restarted.")
             self._end_comparisons(message)
         self.start()
@@ -253,8 +236,6 @@ class LocalBackend:
                 self._seconds += news.draft_seconds + news.verify_seconds
             case Finished():
                 self._replies = max(self._replies - 1, 0)
-            case Measured():
-                self._measurements = max(self._measurements - 1, 0)
             case ComparisonNews(LanesFinished()):
                 self._comparisons = max(self._comparisons - 1, 0)
         self._news.append(news)
@@ -269,9 +250,6 @@ class LocalBackend:
             self._news.append(news)
             if news.command == "load":  # loaded, but for the mode, which this checkpoint has not
                 self._settings.pop("mode", None)
-            elif news.command == "measure" and self._measurements:
-                self._measurements -= 1
-                self._news.append(Measured(complete=False))
 
     def _ended(self, child: Child, ending: Ending) -> None:
         with self._lock:
@@ -292,7 +270,7 @@ class LocalBackend:
         for number in range(self._replies):
             tokens, seconds = (0, 0.0) if number else (self._tokens, self._seconds)
             self._news.append(Finished(FinishReason.ERROR, tokens, seconds, message))
-        self._replies = self._measurements = self._tokens = 0
+        self._replies = self._tokens = 0
 
     def _end_comparisons(self, message: str) -> None:
         """Close them, after Lost: who hears of their end before it would go on with the engine."""

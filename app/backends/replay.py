@@ -127,10 +127,6 @@ class ReplayBackend:
         if self._paused:
             self._steps += 1
 
-    def measure(self, messages: Sequence[ChatMessage], depths: Sequence[int], max_tokens: int) -> None:
-        """Refuse: there is nothing to measure."""
-        self._news.append(Refused("measure", _ONLY_PLAYS))
-
     def compare(
         self,
         messages: Sequence[ChatMessage],

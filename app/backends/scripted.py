@@ -15,11 +15,9 @@ from app.backends.base import (
     CacheKept,
     ComparisonNews,
     ExpertsSeen,
-    LaneEvent,
     Loaded,
     Loading,
     Lost,
-    Measured,
     Memory,
     Refused,
     Trimmed,
@@ -31,8 +29,7 @@ from app.backends.scripted_reply import ScriptedReply
 from engine.errors import UsageError
 from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling, Verified
 from engine.experts import ExpertUse, UnionRow
-from engine.lanes import LaneEvent as ComparedEvent
-from engine.lanes import LanesFinished
+from engine.lanes import LaneEvent, LanesFinished
 from engine.options import GenerateOptions, Mode
 
 if TYPE_CHECKING:
@@ -40,7 +37,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from app.backends.base import ChatMessage, News
-    from engine.events import Event
     from engine.lanes import Lane, LanesNews
 
 MODEL = "scripted"
@@ -140,7 +136,7 @@ class ScriptedBackend:
         self._settings |= changed
         live: dict[str, object] = {name: changed[name] for name in ("depth", "mode") if name in changed}
         for job in self._jobs:
-            if job.lanes is None and job.comparison is None:
+            if job.comparison is None:
                 job.values |= live
                 job.options = job.options.changed(live)
 
@@ -149,12 +145,8 @@ class ScriptedBackend:
         for job in self._jobs:
             if job.comparison is not None:
                 self._news.append(ComparisonNews(LanesFinished(complete=False)))
-            elif job.lanes is not None:
-                if job.reply is not None:
-                    self._tell(job, job.reply.finished(FinishReason.CANCELLED))
-                self._news.append(Measured(complete=False))
             elif job.reply is not None:
-                self._tell(job, job.reply.finished(FinishReason.CANCELLED))
+                self._news.append(job.reply.finished(FinishReason.CANCELLED))
             else:
                 self._news += (
                     Header(MODEL, self._options(job)),
@@ -170,13 +162,6 @@ class ScriptedBackend:
         """Do one round while paused."""
         if self._paused:
             self._steps += 1
-
-    def measure(self, messages: Sequence[ChatMessage], depths: Sequence[int], max_tokens: int) -> None:
-        """Decode the reply once more at each depth."""
-        if self._is_running:
-            self._jobs.append(ScriptedJob(tuple(messages), {"max_tokens": max_tokens}, deque(depths)))
-        else:
-            self._news += (Refused("measure", _NOT_RUNNING), Measured(complete=False))
 
     def compare(
         self,
@@ -226,16 +211,9 @@ class ScriptedBackend:
         self._jobs.clear()
         self._loading.clear()
 
-    def _tell(self, job: ScriptedJob, event: Event) -> None:
-        self._news.append(event if job.lanes is None else LaneEvent(job.lane, event))
-
     def _options(self, job: ScriptedJob) -> GenerateOptions:
         base = GenerateOptions(mode=Mode.MTP if self._has_mtp else Mode.NGRAM)
-        options = base.changed({**self._settings, **job.values})
-        if job.lanes is None:
-            return options
-        mode = Mode.MTP if options.mode is Mode.AUTO else options.mode  # which has no depths of its own
-        return options.changed({"mode": mode, "depth": job.lane})
+        return base.changed({**self._settings, **job.values})
 
     def _advance(self, job: ScriptedJob) -> None:
         if job.comparison is not None:
@@ -250,25 +228,19 @@ class ScriptedBackend:
                     self._round(job, job.reply)
 
     def _begin(self, job: ScriptedJob) -> None:
-        """Open a reply, or a measurement's next lane."""
-        if job.lanes is not None:
-            if not job.lanes:
-                self._jobs.popleft()
-                self._news.append(Measured(complete=True))
-                return
-            job.lane = job.lanes.popleft()
+        """Open a reply."""
         job.options, job.prefilled, job.drafted = self._options(job), False, False
         prompt = ScriptedPrompt.of(job.messages, self._seed, job.options, self._context)
-        if prompt.dropped_turns and job.lanes is None:
+        if prompt.dropped_turns:
             self._news.append(Trimmed(prompt.dropped_turns))
         job.prompt_tokens = prompt.tokens
         job.reply = ScriptedReply(prompt.key, job.options, self._reply_tokens, prompt.room, self._acceptance)
-        self._tell(job, Header(MODEL, job.options))
+        self._news.append(Header(MODEL, job.options))
         if prompt.room < 1:
             message = f"The prompt has {job.prompt_tokens:,} tokens and the context holds {self._context:,}."
-            self._end(job, job.reply.finished(FinishReason.ERROR, message))
+            self._end(job.reply.finished(FinishReason.ERROR, message))
         else:
-            self._tell(job, Prefilling(1, 3, job.prompt_tokens, 0, 0.0005 * job.prompt_tokens))
+            self._news.append(Prefilling(1, 3, job.prompt_tokens, 0, 0.0005 * job.prompt_tokens))
 
     def _compare(self, job: ScriptedJob, comparison: Iterator[LanesNews]) -> None:
         """Go on to the end of as many rounds as a drain does."""
@@ -278,7 +250,7 @@ class ScriptedBackend:
             if isinstance(news, LanesFinished):
                 self._jobs.popleft()
                 return
-            if isinstance(news, ComparedEvent) and isinstance(news.event, Verified):
+            if isinstance(news, LaneEvent) and isinstance(news.event, Verified):
                 rounds += 1
                 job.compared_rounds += 1
                 if job.compared_rounds == self._lose_after:
@@ -290,14 +262,14 @@ class ScriptedBackend:
     def _prefill(self, job: ScriptedJob, reply: ScriptedReply) -> None:
         reused = min(self._cached_tokens, job.prompt_tokens - 1)
         self._cached_tokens, job.prefilled = job.prompt_tokens, True
-        self._tell(job, Prefilled(job.prompt_tokens, reused, 0.001 * (job.prompt_tokens - reused)))
+        self._news.append(Prefilled(job.prompt_tokens, reused, 0.001 * (job.prompt_tokens - reused)))
         self._at = self._clock()
         reply.draft(job.options.mode, 0)
         job.drafted = True
         self._round(job, reply)
 
     def _rounds_due(self, job: ScriptedJob) -> int:
-        rates = [self._rounds_per_second, self._pace if job.lanes is None else 0.0]
+        rates = (self._rounds_per_second, self._pace)
         rate = min((each for each in rates if each > 0), default=0.0)
         now = self._clock()
         if rate == 0 or (self._paused and not job.drafted):
@@ -310,20 +282,19 @@ class ScriptedBackend:
     def _round(self, job: ScriptedJob, reply: ScriptedReply) -> None:
         """Verify what was drafted, and draft again."""
         if job.drafted:
-            self._tell(job, reply.verify())
+            self._news.append(reply.verify())
             job.drafted = False
             if reply.reason is not None:
-                self._end(job, reply.finished(reply.reason))
+                self._end(reply.finished(reply.reason))
                 return
             if reply.rounds == self._lose_after:
-                if job.lanes is None:
-                    self._tell(job, reply.finished(FinishReason.ERROR, "The scripted engine was lost."))
+                self._news.append(reply.finished(FinishReason.ERROR, "The scripted engine was lost."))
                 self._lose(job)
                 return
             if reply.rounds == self._fail_after:
                 self._fail_after = None
                 message = "The script says that this reply fails; what there is of it is kept."
-                self._end(job, reply.finished(FinishReason.ERROR, message))
+                self._end(reply.finished(FinishReason.ERROR, message))
                 return
         if self._paused:
             if not self._steps:
@@ -332,15 +303,11 @@ class ScriptedBackend:
         drafted = reply.draft(job.options.mode, job.options.depth)
         job.drafted = True
         if drafted is not None:
-            self._tell(job, drafted)
+            self._news.append(drafted)
 
-    def _end(self, job: ScriptedJob, finished: Finished) -> None:
-        self._tell(job, finished)
-        if job.lanes is None:
-            self._jobs.popleft()
-            self._news.append(_MEMORY)
-        else:
-            job.reply = None  # the next lane
+    def _end(self, finished: Finished) -> None:
+        self._jobs.popleft()
+        self._news += (finished, _MEMORY)
 
     def _lose(self, job: ScriptedJob) -> None:
         self._lose_after, self._is_running = None, False

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from engine.options import GenerateOptions
 
 if TYPE_CHECKING:
-    from collections import deque
     from collections.abc import Iterator
 
     from app.backends.base import ChatMessage
@@ -18,13 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, slots=True)
 class ScriptedJob:
-    """A reply, a measurement or a comparison, asked for or under way."""
+    """A reply or a comparison, asked for or under way."""
 
     messages: tuple[ChatMessage, ...]
     values: dict[str, object]
-    lanes: deque[int] | None = None
-    """Depths still to be measured; None for a reply."""
-    lane: int = 0
     comparison: Iterator[LanesNews] | None = None
     """What a comparison will say; None for anything else."""
     compared_rounds: int = 0

@@ -11,10 +11,8 @@ from app.backends.base import (
     CacheRecalled,
     ComparisonNews,
     ExpertsSeen,
-    LaneEvent,
     Loaded,
     Loading,
-    Measured,
     Memory,
     Refused,
     Trimmed,
@@ -44,7 +42,7 @@ class Hello:
 
 
 WorkerNews: TypeAlias = (
-    "Event | Hello | Loading | Loaded | Memory | Trimmed | LaneEvent | Measured | ComparisonNews"
+    "Event | Hello | Loading | Loaded | Memory | Trimmed | ComparisonNews"
     " | CacheKept | CacheRecalled | ExpertsSeen | WiringProgress | WiringFound | Refused"
 )
 
@@ -68,8 +66,6 @@ def read_line(data: bytes) -> WorkerNews:
             return Memory(_whole(line, "used_bytes"), _whole(line, "budget_bytes"))
         case "dropped":
             return Trimmed(_whole(line, "turns"))
-        case "measured":
-            return Measured(_flag(line, "complete"))
         case "kept":
             return CacheKept(_whole(line, "bytes"))
         case "recalled":
@@ -88,9 +84,6 @@ def read_line(data: bytes) -> WorkerNews:
             return Refused(command if isinstance(command, str) else None, _text(line, "message"))
     if lanes_json.is_of_lanes(line):
         return ComparisonNews(lanes_json.from_json(line))
-    if "lane" in line:
-        depth = _whole(line, "lane")
-        return LaneEvent(depth, from_json({key: line[key] for key in line if key != "lane"}))
     return from_json(line)
 
 

@@ -35,7 +35,7 @@ _COLUMNS = (
 )
 _LEGEND = (
     "E is what a pass yields, T its time and U the experts it uses, both over those of a pass at depth 0; "
-    "drafting pays where E exceeds T and what drafting adds to it."
+    "drafting pays where E exceeds the cost of a round, which is T and the drafting before it."
 )
 
 
@@ -108,13 +108,24 @@ def why(report: LanesReport, lane: int, options: GenerateOptions) -> str:
     """Return one sentence on what decides whether a lane is faster than depth 0."""
     which = report.lanes[lane]
     mine, base = report.against_baseline(lane)
-    sentence = verdict(Comparison(which.depth, mine, base, bool(mine.tokens), which.options(options)))
+    spread = report.ratio_spread(lane)
+    found = Comparison(which.depth, mine, base, bool(mine.tokens), which.options(options), spread)
+    sentence = verdict(found)
     if which.mode is Mode.MTP:
         return sentence
     return sentence.replace(f"Depth {which.depth}", which.label.capitalize(), 1)
 
 
 def _winner(report: LanesReport, best: int) -> str:
+    if not report.best_is_clear:
+        alike = [
+            best,
+            *(lane for lane in range(len(report.lanes)) if lane != best and report.are_alike(lane, best)),
+        ]
+        names = [f"{report.lanes[lane].label} ({_ratio(report, lane)})" for lane in alike]
+        return (
+            f"No lane is clearly the fastest: {', '.join(names)} differ by no more than their runs scatter."
+        )
     if best == report.baseline:
         return "Fastest: depth 0; no lane that drafts reaches its speed."
     return f"Fastest: {report.lanes[best].label}, {report.ratio(best):.2f} times the speed of depth 0."
@@ -131,7 +142,7 @@ def _cells(report: LanesReport) -> list[Sequence[str]]:
                 which.label,
                 _number(row.tokens_per_second, 1),
                 _share(row.spread),
-                _number(row.ratio, 2),
+                _ratio(report, lane),
                 str(row.tokens),
                 accepted or NONE,
                 _number(readout.length, 2),
@@ -144,6 +155,14 @@ def _cells(report: LanesReport) -> list[Sequence[str]]:
             )
         )
     return cells
+
+
+def _ratio(report: LanesReport, lane: int) -> str:
+    """A ratio and by how much it scatters; that of depth 0 to itself is 1 whatever happens."""
+    ratio, spread = report.ratio(lane), report.ratio_spread(lane)
+    if spread is None or lane == report.baseline:
+        return _number(ratio, 2)
+    return f"{_number(ratio, 2)} ± {spread:.2f}"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -74,9 +74,7 @@ def _processor(found: Processor) -> Iterator[tuple[str, str]]:
     yield "vectors", found.vectors or "none that the kernels are made for"
     policy = "" if found.wait_policy is None else f", waiting {found.wait_policy}"
     yield "threads", f"{found.threads} ({found.threading_layer or 'no threading layer'}{policy})"
-    speed = found.kernel_bytes_per_second
-    measured = f"{_speed(speed, '')} of weights, for one token"
-    yield "FP8 products", "not measured: too little memory is available" if speed is None else measured
+    yield "FP8 products", _products(found.kernel_bytes_per_second)
 
 
 def _memory(found: Memory) -> Iterator[tuple[str, str]]:
@@ -90,6 +88,8 @@ def _checkpoint(found: CheckpointFacts) -> Iterator[tuple[str, str]]:
     yield "checkpoint", found.path
     stored = "" if found.stored_bytes is None else f", {shown_bytes(found.stored_bytes)} on the drive"
     yield "size", f"{shown_bytes(found.bytes)}{stored}"
+    if found.dtype != "F8_E4M3":
+        yield f"{found.dtype} products", _products(found.kernel_bytes_per_second)
     if found.drive is None:
         yield "drive", "not measured: too little to read"
     else:
@@ -103,6 +103,12 @@ def _checkpoint(found: CheckpointFacts) -> Iterator[tuple[str, str]]:
             )
     yield "O_DIRECT", "yes" if found.direct else "refused by the file system"
     yield "fits", "yes, into the default budget" if found.fits else "no"
+
+
+def _products(bytes_per_second: float | None) -> str:
+    if bytes_per_second is None:
+        return "not measured: too little memory is available"
+    return f"{_speed(bytes_per_second, '')} of weights, for one token"
 
 
 def _speed(bytes_per_second: float | None, otherwise: str) -> str:

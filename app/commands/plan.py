@@ -71,7 +71,8 @@ def _report(arguments: PlanArguments, disk_bytes_per_second: float | None) -> _R
     budget = parse_ram(ram, available)
     folder = resolve(arguments.model)
     with open_checkpoint(folder) as checkpoint:
-        from engine.offload.forecast import forecast, measure_multiplier
+        from engine.offload.forecast import forecast
+        from engine.offload.kernel_speed import measure_multiplier
         from engine.offload.plan import CPU, make_plan
         from engine.offload.units import inventory
 
@@ -80,7 +81,7 @@ def _report(arguments: PlanArguments, disk_bytes_per_second: float | None) -> _R
         found = audit(checkpoint, config)
         stock = inventory(checkpoint, config, found)
         made = make_plan(stock, config, context, {CPU: budget})
-        multiplier = None if disk_bytes_per_second is None else measure_multiplier()
+        multiplier = None if disk_bytes_per_second is None else measure_multiplier(stock.dtype)
         return _Report(
             model=DEMO if arguments.model == DEMO else folder.resolve().name,
             checkpoint_bytes=checkpoint.bytes,

@@ -128,7 +128,8 @@ def disk_summary(counters: Counters, disk_limit: str | None) -> str:
     figures = []
     if counters.hit_rate is not None and counters.loads_per_token is not None:
         figures.append(f"{counters.hit_rate:.0%} in memory")
-        figures.append(f"{counters.loads_per_token:.1f} loads a token")
+        ahead = f" ({counters.prefetch_used / counters.tokens:.1f} ahead)" if counters.prefetch_used else ""
+        figures.append(f"{counters.loads_per_token:.1f} loads a token{ahead}")
     if counters.bytes_read and counters.bytes_per_token is not None:
         figures.append(f"{_short_bytes(counters.bytes_per_token)} a token")
     if figures and counters.wait_share is not None:

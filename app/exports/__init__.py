@@ -73,7 +73,7 @@ def export(
 
 def write_new(text: str, title: str, suffix: str, path: Path | None = None) -> Path:
     """Write a text to a file that is not there yet, named for the title in a folder; see `export`."""
-    path = exports_folder() if path is None else path.expanduser()
+    path = exports_folder() if path is None else path
     if path.is_dir():
         path = path / f"{_file_name(title)}{suffix}"
     try:

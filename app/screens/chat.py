@@ -11,6 +11,7 @@ from textual.widgets import Footer
 
 from app.chat import Status
 from app.commands.terminal import harmless
+from app.key_hints import key_of
 from app.screens.chat_verbs import ChatVerbs
 from app.screens.keys import EVERYWHERE, IN_TRANSCRIPT
 from app.setting_rules import ShowPanel
@@ -66,6 +67,7 @@ class ChatScreen(ChatVerbs, Screen[None]):
         self.shell = shell
         self._frame = 0
         self._header_is_due = False
+        self._measure_key = ""
 
     def compose(self) -> ComposeResult:
         yield Header()
@@ -83,6 +85,8 @@ class ChatScreen(ChatVerbs, Screen[None]):
         self.query_one(SidePanel).set_class(settings.show_panel is ShowPanel.NEVER, "-hidden")
         self.query_one(SidePanel).set_class(settings.show_panel is ShowPanel.ALWAYS, "-shown")
         self.query_one(Welcome).display = settings.first_run_help and not self._has_first_reply()
+        self._measure_key = key_of(self.transcript, "transcript.measure")
+        self.transcript.renders_finished = settings.markdown
         self.transcript.show(self.chat.conversation)
         self.prompt.remember([exchange.user for exchange in self.chat.conversation.exchanges])
         self.prompt.focus()
@@ -100,8 +104,10 @@ class ChatScreen(ChatVerbs, Screen[None]):
             verb, argument = found
             self.call_later(self.action_verb, verb.action, argument)
             return
-        self.chat.say(message.text.removeprefix("/") if message.text.startswith("//") else message.text)
-        self.transcript.follow()
+        if self.chat.say(message.text.removeprefix("/") if message.text.startswith("//") else message.text):
+            self.transcript.follow()
+        else:
+            self.prompt.put(message.text)
         self._pump()
 
     def on_prompt_edit_outside(self, _message: Prompt.EditOutside) -> None:
@@ -112,7 +118,8 @@ class ChatScreen(ChatVerbs, Screen[None]):
         self.call_later(self.action_verb, "inspect")
 
     def on_transcript_following_changed(self, message: Transcript.FollowingChanged) -> None:
-        self.query_one(Legend).note = "" if message.following else "End follows again"
+        follow = key_of(self.transcript, "transcript.follow")
+        self.query_one(Legend).note = "" if message.following or not follow else f"{follow} follows again"
 
     def action_less(self) -> None:
         """Draft one token fewer."""
@@ -125,6 +132,10 @@ class ChatScreen(ChatVerbs, Screen[None]):
     def action_escape(self) -> None:
         """Stop what is under way; else let go of the token cursor, and come back to the prompt."""
         if self.chat.stop():
+            return
+        if self.chat.stop_editing():
+            self.prompt.put("")
+            self.notify("The last prompt and its reply stay as they are.")
             return
         if self.transcript.cursor is not None:
             self.transcript.cursor = None
@@ -180,9 +191,18 @@ class ChatScreen(ChatVerbs, Screen[None]):
                 markup=False,
                 timeout=NOTICE_SECONDS,
             )
+        if changed.given_back is not None:
+            self.prompt.put(changed.given_back)
         if changed.state and self._has_first_reply():
-            self.query_one(Welcome).dismiss()
+            self._dismiss_welcome()
         return changed
+
+    def _dismiss_welcome(self) -> None:
+        """Take the welcome away, for good once it was read."""
+        welcome = self.query_one(Welcome)
+        if welcome.display:
+            welcome.dismiss()
+            self.shell.remember({"first_run_help": False})
 
     def _has_first_reply(self) -> bool:
         return any(exchange.reply.finished is not None for exchange in self.chat.conversation.exchanges)
@@ -201,7 +221,11 @@ class ChatScreen(ChatVerbs, Screen[None]):
 
     def _show_panel(self) -> None:
         self.query_one(SidePanel).update_from(
-            self.chat.figures, self.chat.tuning.options, self.shell.settings.disk_limit
+            self.chat.figures,
+            self.chat.tuning.options,
+            self.shell.settings.disk_limit,
+            self._measure_key,
+            self.chat.tuning.pace,
         )
 
     def _header_state(self) -> HeaderState:
@@ -219,5 +243,14 @@ class ChatScreen(ChatVerbs, Screen[None]):
             context_used=chat.context_used,
             context=loaded.context if loaded else 0,
             loading=chat.loading if chat.status is Status.LOADING else None,
-            notice=_UNDER_WAY.get(chat.status, ""),
+            notice=_notice_of(chat),
         )
+
+
+def _notice_of(chat: Chat) -> str:
+    """What is under way, or waits, in a few words."""
+    is_ending = chat.is_stopping and chat.busy
+    found = "stopping" if is_ending else _UNDER_WAY.get(chat.status, "")
+    if chat.has_waiting_prompt:
+        return f"{found} · a prompt waits" if found else "a prompt waits"
+    return found or ("editing: esc keeps the reply" if chat.is_editing else "")

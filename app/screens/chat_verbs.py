@@ -7,11 +7,10 @@ Screens that are seldom opened are imported when they are: the window is there t
 from __future__ import annotations
 
 import inspect
-import os
-import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.chat_prompts import RECORDING
+from app.locations import user_path
 from app.setting_rules import View
 from app.widgets.legend import Legend
 from app.widgets.panel import SidePanel
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-EDITORS = ("VISUAL", "EDITOR")
 DEMO_PACE = 12.0
 """Rounds a second that `p` comes back to."""
 
@@ -75,8 +73,8 @@ class ChatVerbs(_Base):
             pace = 0.0 if self.chat.tuning.pace else DEMO_PACE
         else:
             pace = 0.0 if argument == "off" else _number(argument, "pace")
-        self.chat.tuning.set_pace(pace)
-        self.shell.remember({"pace": pace})
+        if self.chat.tuning.set_pace(pace):
+            self.shell.remember({"pace": pace})
 
     def verb_pause(self, _argument: str) -> None:
         paused = not self.chat.tuning.paused
@@ -134,7 +132,7 @@ class ChatVerbs(_Base):
         self.chat.regenerate()
 
     def verb_edit(self, _argument: str) -> None:
-        text = self.chat.take_back()
+        text = self.chat.edit()
         if text is not None:
             self.prompt.put(text)
             self.prompt.focus()
@@ -147,33 +145,27 @@ class ChatVerbs(_Base):
         self.notify("The reply was sent to the terminal's clipboard. (/export writes a file.)")
 
     def verb_editor(self, _argument: str) -> None:
-        import subprocess
-        import tempfile
+        from app.editor import edited
 
-        command = next((os.environ[name] for name in EDITORS if os.environ.get(name)), "")
-        if not command:
-            raise UsageError("Set EDITOR to the editor that should open, such as nano or vim.")
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "prompt.md"
-            file.write_text(self.prompt.text, encoding="utf-8")
-            try:
-                with self.app.suspend():
-                    subprocess.run([*shlex.split(command), str(file)], check=False)
-            except OSError as error:
-                raise UsageError(f"{command} cannot be started: {error.strerror}.") from None
-            self.prompt.put(file.read_text(encoding="utf-8", errors="replace").rstrip("\n"))
+        self.prompt.put(edited(self.prompt.text, self.app.suspend))
         self.prompt.focus()
 
     def verb_system(self, argument: str) -> None:
-        self.chat.set_system(argument)
+        if argument:
+            self.chat.set_system("" if argument == "off" else argument)
+        else:
+            self.prompt.put(f"/system {self.chat.conversation.system}")
+            self.prompt.focus()
 
     def verb_new(self, _argument: str) -> None:
+        self._need_live()
         self.shell.new_session()
 
     def verb_sessions(self, _argument: str) -> None:
         from app.screens.sessions import SessionsScreen
 
-        self.app.push_screen(SessionsScreen(self.shell.sessions), self.shell.resume)
+        self._need_live()
+        self.app.push_screen(SessionsScreen(self.shell.kept), self.shell.resume)
 
     def verb_rename(self, argument: str) -> None:
         self.shell.rename_session(argument)
@@ -184,7 +176,7 @@ class ChatVerbs(_Base):
         kind, _, name = argument.partition(" ")
         if kind and kind not in set(Kind):
             raise UsageError(f"A chat is exported as {', '.join(Kind)}, not as {kind}.")
-        file = Path(name.strip()).expanduser() if name.strip() else None
+        file = user_path(name.strip()) if name.strip() else None
         written = self.shell.export(Kind(kind or Kind.MARKDOWN), file)
         self.notify(f"Written to {written}.", markup=False)
 
@@ -223,6 +215,10 @@ class ChatVerbs(_Base):
         place = self.transcript.cursor or self._last_token()
         if place is None:
             raise UsageError("There is no token to look at yet.")
+        exchange, token = place
+        exchanges = self.chat.conversation.exchanges
+        if exchange >= len(exchanges) or token >= len(exchanges[exchange].reply.tokens):
+            raise UsageError("This token is no longer in the chat.")
         self.transcript.cursor = place
         self.app.push_screen(InspectScreen(self.chat.conversation, place, self._look_at))
 
@@ -260,6 +256,10 @@ class ChatVerbs(_Base):
 
     async def verb_quit(self, _argument: str) -> None:
         await self.app.action_quit()
+
+    def _need_live(self) -> None:
+        if not self.chat.backend.is_live:
+            raise UsageError(RECORDING)
 
     def _sampling(self, name: str, value: object) -> None:
         if self.chat.tuning.change({name: value}):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding
@@ -12,6 +11,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
 from app.commands.terminal import harmless
+from app.key_hints import key_line
+from app.locations import user_path
 from engine.errors import DraftscopeError
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class CheckpointScreen(ModalScreen[None]):
             yield Label(Content(f"Checkpoint {harmless(self._model)}"), classes="page-title")
             with VerticalScroll(classes="page-scroll"):
                 yield Static("Reading headers.", id="checkpoint-text", classes="page-text")
-            yield Label("↑ ↓ scroll   esc back", classes="page-keys")
+            line = key_line(self, "↑ ↓ scroll", ("checkpoint.leave", "back"))
+            yield Label(line, markup=False, classes="page-keys")
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
@@ -61,7 +63,8 @@ def checkpoint_text(model: str) -> str:
     from engine.demo.place import DEMO, resolve
 
     try:
-        folder = resolve(model if model == DEMO else Path(model).expanduser())
-        return "\n".join(tree_lines(DEMO if model == DEMO else folder.resolve().name, dissect(folder)))
+        folder = resolve(model if model == DEMO else user_path(model))
+        anatomy = dissect(folder)  # first: it refuses a folder that cannot be resolved
+        return "\n".join(tree_lines(DEMO if model == DEMO else folder.resolve().name, anatomy))
     except DraftscopeError as error:
         return str(error)

@@ -20,6 +20,7 @@ from app.chat_trials import COMPARED_REPEATS, COMPARED_TOKENS
 from app.commands.compare_table import document, outside_rates, same_text, verdicts
 from app.commands.terminal import harmless
 from app.exports import write_new
+from app.key_hints import key_line, key_of
 from app.lanes_text import DEFAULT, lanes_text, read_lanes
 from app.standstill import standstill
 from app.widgets.bars import percentage
@@ -93,9 +94,12 @@ class CompareScreen(ModalScreen[None]):
                 yield Label("lanes")
                 yield Input(lanes, DEFAULT, id="compare-lanes", compact=True, select_on_focus=False)
             yield Static(id="compare-how")
-            yield LaneList()
+            yield (blocks := LaneList())
             yield Static(id="compare-end")
-            yield Label("enter start   tab field   m Markdown   j JSON   esc stop, back", id="compare-keys")
+            start = key_line(self, ("compare.start", "start"), "tab field")
+            write = key_line(blocks, ("compare.markdown", "Markdown"), ("compare.json", "JSON"))
+            line = key_line(self, start, write, ("compare.leave", "stop, back"))
+            yield Label(line, markup=False, id="compare-keys")
 
     def on_mount(self) -> None:
         prompt, lanes = self._field("prompt"), self._field("lanes")
@@ -168,8 +172,9 @@ class CompareScreen(ModalScreen[None]):
         run = self._chat.comparison
         if run is not None and run.is_over and any(map(run.tokens_decoded, range(len(run.lanes)))):
             return run
-        wait = "it is still going on." if self._chat.status is Status.COMPARING else "enter starts it."
-        self.notify(f"There is no comparison to write yet: {wait}", severity="warning")
+        start = f"{key_of(self, 'compare.start')} starts it."
+        wait = "it is still going on." if self._chat.status is Status.COMPARING else start
+        self.notify(f"There is no comparison to write yet: {wait}", severity="warning", markup=False)
         return None
 
     def _write(self, run: LanesRun, text: str, suffix: str) -> None:

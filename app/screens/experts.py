@@ -10,6 +10,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
 from app.expert_view import expert_page
+from app.key_hints import key_line
 
 if TYPE_CHECKING:
     from textual import events
@@ -41,7 +42,8 @@ class ExpertsScreen(ModalScreen[None]):
             yield Label("Experts of this session", classes="page-title")
             with VerticalScroll(classes="page-scroll"):
                 yield Static("Asking the engine.", id="experts-text", classes="page-text")
-            yield Label("↑ ↓ scroll   f4 pause   esc back", classes="page-keys")
+            line = key_line(self, "↑ ↓ scroll", ("experts.pause", "pause"), ("experts.leave", "back"))
+            yield Label(line, markup=False, classes="page-keys")
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()

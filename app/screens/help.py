@@ -18,6 +18,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from app.key_hints import key_of
 from app.token_colours import TokenKind
 from app.widgets.legend import KIND_MEANINGS, KIND_NAMES, kind_style
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 TOPICS: Mapping[str, str] = {
     "prompt": (
         "Write, and send with enter; a line that begins with / is a command. The reply grows above, each "
-        "token in the colour of its origin. f3 compares what every depth costs and gains."
+        "token in the colour of its origin. /compare shows what every depth costs and gains."
     ),
     "transcript": (
         "Here single letters act. Move the token cursor with the arrows to look at a token; digits set how "
@@ -50,12 +51,18 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     ("acceptance", "accepted / drafted"),
     ("at position k", "rounds in which draft k was accepted / rounds that drafted it"),
     ("tokens a pass", "the mean length, 1 + accepted / rounds: one token is the main model's own"),
-    ("tokens/s", "of the engine's own rounds; pace and pauses are not in it"),
-    ("×", "speed over that of depth 0, only where both decoded the same tokens: by measuring, or by f3"),
+    (
+        "tokens/s",
+        "of the engine's own rounds; the time between them is not in it, but an engine that sleeps there "
+        "wakes up slower, so rounds at a pace are in no row of the table",
+    ),
+    ("×", "speed over that of depth 0, only where both decoded the same tokens: by /measure or /compare"),
+    ("±", "half the range of the runs' own ratios; what lies within it is not told apart"),
     ("auto", "the MTP layer, at the depth that what was measured makes fastest; rows are by what it drafted"),
     ("coupled", "both models pick with the same noise, so one seed gives one text at every depth"),
     ("rejection", "keeps the law of sampling but not the text, and accepts more"),
-    ("in RAM", "expert uses that found their expert in memory or on its way / all uses"),
+    ("loads", "experts read from disk to be used, when they were needed or ahead of it"),
+    ("in RAM", "expert uses for which nothing was read / all uses"),
     ("waiting", "the share of a round's time that stood still for reads"),
 )
 """Words of the panel and what they mean."""
@@ -120,9 +127,9 @@ class HelpScreen(ModalScreen[None]):
         sections.append([_heading("COLOURS"), *(_row(*colour, columns) for colour in colours)])
         words = [_row(word, "bold", text, columns) for word, text in DEFINITIONS]
         sections.append([_heading("WORDS"), *words])
-        sections.append(
-            [Content.styled("esc closes this page. Keys are rebound in the settings file.", "dim")]
-        )
+        leave = key_of(self, "help.leave")
+        closing = f"{leave} closes this page. Keys are rebound in the settings file."
+        sections.append([Content.styled(closing, "dim")])
         return Content("\n\n").join(Content("\n").join(lines) for lines in sections)
 
 

@@ -9,6 +9,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Label
 
+from app.key_hints import key_line, key_of
 from app.widgets.inspector import Inspector
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ class InspectScreen(ModalScreen[Place]):
     def compose(self) -> ComposeResult:
         with Vertical(id="inspect-box"):
             yield Inspector(id="inspect-token")
-            yield Label("← → token   ↑ ↓ scroll   esc back", id="inspect-keys")
+            turning = f"{key_of(self, 'inspect.before')} {key_of(self, 'inspect.after')}".strip()
+            line = key_line(self, f"{turning} token", "↑ ↓ scroll", ("inspect.leave", "back"))
+            yield Label(line, markup=False, id="inspect-keys")
 
     def on_mount(self) -> None:
         self.query_one(Inspector).focus()
@@ -58,12 +61,13 @@ class InspectScreen(ModalScreen[Place]):
 
     def action_move(self, step: int) -> None:
         """Turn to the next token of the chat, or to the one before; at its ends, stay."""
-        place = self._neighbour(step)
+        exchange, token = self.place
+        place = self._neighbour(step) if token < self._count(exchange) else None
         if place is not None:
             self.place = place
             if self._moved is not None:
                 self._moved(place)
-            self._show()
+        self._show()
 
     def _neighbour(self, step: int) -> Place | None:
         exchange, token = self.place
@@ -79,10 +83,14 @@ class InspectScreen(ModalScreen[Place]):
         return None
 
     def _count(self, exchange: int) -> int:
-        return len(self._conversation.exchanges[exchange].reply.tokens)
+        exchanges = self._conversation.exchanges
+        return len(exchanges[exchange].reply.tokens) if 0 <= exchange < len(exchanges) else 0
 
     def _show(self) -> None:
         exchange, token = self.place
+        if token >= self._count(exchange):  # taken out of the chat meanwhile
+            self.dismiss(self.place)
+            return
         inspector = self.query_one(Inspector)
         inspector.show(self._conversation.exchanges[exchange].reply, token)
         inspector.scroll_home(animate=False)

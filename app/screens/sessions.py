@@ -13,7 +13,8 @@ from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
 from app.commands.terminal import harmless
-from engine.errors import DraftscopeError
+from app.key_hints import key_line, key_of
+from engine.errors import DraftscopeError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
+    from app.kept import Kept
     from app.session_file import SessionInfo
-    from app.sessions import Sessions
 
 TITLE_COLUMNS = 44
 
@@ -37,18 +38,21 @@ class SessionsScreen(ModalScreen[str | None]):
         Binding("d", "delete", "delete", id="sessions.delete"),
     ]
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, kept: Kept) -> None:
         super().__init__()
-        self._sessions = sessions
+        self._kept = kept
         self._infos: dict[str, SessionInfo] = {}
+        self._to_rename: str | None = None
         self._to_delete: str | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(id="sessions-box"):
             yield Label("Chats", id="sessions-title")
             yield OptionList(id="sessions-list")
-            yield Input(placeholder="a new title; enter keeps it, esc does not", id="sessions-name")
-            yield Label("enter go on with it   r rename   d delete   esc back", id="sessions-keys")
+            leave = key_of(self, "sessions.leave")
+            yield Input(placeholder=f"a new title; enter keeps it, {leave} does not", id="sessions-name")
+            keys = ("sessions.rename", "rename"), ("sessions.delete", "delete"), ("sessions.leave", "back")
+            yield Label(key_line(self, "enter go on with it", *keys), markup=False, id="sessions-keys")
 
     def on_mount(self) -> None:
         self.query_one(Input).display = False
@@ -57,13 +61,14 @@ class SessionsScreen(ModalScreen[str | None]):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option_id)
 
-    def on_option_list_option_highlighted(self, _event: OptionList.OptionHighlighted) -> None:
-        self._to_delete = None
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        if event.option_id != self._to_delete:
+            self._to_delete = None
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        ident = self._chosen()
+        ident = self._to_rename
         if ident is not None and event.value.strip():
-            self._try(lambda: self._sessions.rename(ident, event.value.strip()))
+            self._try(lambda: self._kept.rename(ident, event.value.strip()))
         self._hide_name()
 
     def action_leave(self) -> None:
@@ -78,6 +83,7 @@ class SessionsScreen(ModalScreen[str | None]):
         ident = self._chosen()
         if ident is None:
             return
+        self._to_rename = ident
         name = self.query_one(Input)
         name.value, name.display = self._infos[ident].title, True
         name.focus()
@@ -89,22 +95,35 @@ class SessionsScreen(ModalScreen[str | None]):
             return
         if self._to_delete != ident:
             self._to_delete = ident
-            self.notify("Press d once more to delete this chat for good.", severity="warning")
+            key, title = key_of(self, "sessions.delete"), shown(_title(self._infos[ident]))
+            said = f"Press {key} once more to delete {title} for good."
+            self.notify(said, severity="warning", markup=False)
             return
-        self._to_delete = None
-        self._try(lambda: self._sessions.delete(ident))
+        self._try(lambda: self._kept.delete(ident))
 
     def _fill(self) -> None:
+        """List the chats; the cursor stays on its chat, wherever that has gone."""
         options = self.query_one(OptionList)
-        place = options.highlighted or 0
+        place, ident = options.highlighted or 0, self._chosen()
+        self._to_delete = None
         options.clear_options()
-        self._infos = {info.id: info for info in self._sessions.list()}
-        options.add_options(Option(_line(info), id=info.id) for info in self._infos.values())
-        if not self._infos:
-            options.add_option(Option("No chat has been kept yet.", disabled=True))
+        infos, nothing = self._listed()
+        self._infos = {info.id: info for info in infos}
+        options.add_options(Option(_line(info), id=info.id) for info in infos)
+        if not infos:
+            options.add_option(Option(Text(nothing), disabled=True))
+        elif ident in self._infos:
+            options.highlighted = options.get_option_index(ident)
         else:
-            options.highlighted = min(place, len(self._infos) - 1)
+            options.highlighted = min(place, len(infos) - 1)
         options.focus()
+
+    def _listed(self) -> tuple[tuple[SessionInfo, ...], str]:
+        """Return the chats, and what is said where there are none."""
+        try:
+            return self._kept.sessions.list(), "No chat has been kept yet."
+        except DraftscopeError as error:
+            return (), harmless(str(error))
 
     def _chosen(self) -> str | None:
         options = self.query_one(OptionList)
@@ -124,8 +143,12 @@ class SessionsScreen(ModalScreen[str | None]):
         self._fill()
 
 
+def _title(info: SessionInfo) -> str:
+    return harmless(info.title or "(no title)").replace("\n", " ")
+
+
 def _line(info: SessionInfo) -> Text:
-    title = harmless(info.title or "(no title)").replace("\n", " ")
+    title = _title(info)
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{title[:TITLE_COLUMNS]:{TITLE_COLUMNS}}  ")
     turns = f"{info.turns} turn{'s' if info.turns != 1 else ''}"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from app.exports import Kind
-    from app.sessions import Sessions
+    from app.kept import Kept
     from app.settings import Settings
 
 
@@ -21,8 +21,8 @@ class Shell(Protocol):
         """As they were when the app began."""
 
     @property
-    def sessions(self) -> Sessions:
-        """All chats on disk."""
+    def kept(self) -> Kept:
+        """All chats on disk, and the open one among them."""
 
     @property
     def model_name(self) -> str:

@@ -13,6 +13,7 @@ from textual.widgets import Label, Static
 
 from app.commands.terminal import harmless
 from app.exports import write_new
+from app.key_hints import key_line, key_of
 from app.widgets.bars import bar
 from app.wiring_page import wiring_page
 from engine.errors import UsageError
@@ -47,7 +48,12 @@ class WiringScreen(ModalScreen[None]):
             yield Label("How the MTP layer is wired, and how far ahead it guesses", classes="page-title")
             with VerticalScroll(classes="page-scroll"):
                 yield Static(id="wiring-text", classes="page-text")
-            yield Label("↑ ↓ scroll   s plot as SVG   r again   esc stop, then back", classes="page-keys")
+            keys = (
+                ("wiring.svg", "plot as SVG"),
+                ("wiring.again", "again"),
+                ("wiring.leave", "stop, then back"),
+            )
+            yield Label(key_line(self, "↑ ↓ scroll", *keys), markup=False, classes="page-keys")
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
@@ -92,7 +98,8 @@ class WiringScreen(ModalScreen[None]):
             full, rest = bar(progress.done / max(progress.total, 1), _BAR_CELLS)
             return f"{full}{rest}  {harmless(progress.what)}"
         if report is None:
-            return "It was stopped before anything was found; r begins again."
+            again = key_of(self, "wiring.again") or "/wiring"
+            return f"It was stopped before anything was found; {again} begins again."
         return harmless_lines(wiring_page(report))
 
 

@@ -9,7 +9,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from app.token_colours import TokenKind
+from app.token_colours import POSITION_ATTRIBUTES, SURPRISE_ATTRIBUTES, TokenKind
 from app.transcript.rows import GUTTER, Look
 
 if TYPE_CHECKING:
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 _POSITIONS = frozenset(look for look in Look if look.startswith("position-"))
 _SECOND_CHANNELS: Mapping[Look, str] = {
     **{Look(kind): kind.attributes for kind in TokenKind},
-    **dict.fromkeys(_POSITIONS, "underline"),
-    Look.SURPRISE_3: "bold",
-    Look.SURPRISE_4: "bold reverse",
+    **dict.fromkeys(_POSITIONS, POSITION_ATTRIBUTES),
+    **{Look(f"surprise-{step}"): attributes for step, attributes in enumerate(SURPRISE_ATTRIBUTES)},
 }
 """What tells kinds of token apart where colours do not."""
 

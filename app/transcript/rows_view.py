@@ -23,12 +23,17 @@ from app.transcript.rows import GUTTER, SPARE, Look
 from app.transcript.views import View
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.selection import Selection
 
+    from app.conversation import Reply
     from app.transcript.layout import Place
     from app.transcript.turn import Turn
 
 STRIPS_KEPT = 1024
+RENDERED_AT_ONCE = 50
+"""Replies at the most, the newest, that are rendered as Markdown when a chat is opened: some 4 ms each."""
 
 
 class RowsView(ScrollView):
@@ -52,6 +57,10 @@ class RowsView(ScrollView):
         self._following = True
         self._scrolls_itself = False
         self._folds = True
+        self.renders_finished = False
+        """Whether a reply is shown as Markdown as soon as it is finished."""
+        self._finished: dict[int, Reply] = {}
+        """The replies, by id, that were finished when they were looked at last: each is rendered once."""
         self._may_grow_at = 0.0
         self._is_due = False
         """Whether a timer will take up the tail."""
@@ -82,6 +91,9 @@ class RowsView(ScrollView):
             return
         height = self._rows.height
         changed = self._rows.update()
+        if self._render_finished(self._rows.turns[-1:]):
+            self._rows.measure()
+            changed = 0
         if changed is not None:
             self._rows_changed(changed, height)
         if self._rows.height > height:
@@ -115,6 +127,9 @@ class RowsView(ScrollView):
         for turn in self._rows.turns:
             if id(turn.exchange) in rendered and not turn.body.is_rendered:
                 self._render_turn(turn)
+        self._render_finished(self._rows.turns)
+        replies = (turn.reply for turn in self._rows.turns)
+        self._finished = {id(reply): reply for reply in replies if id(reply) in self._finished}
         self._rows.measure()
         self._rows_changed(0, height)
         row = self._rows.row_of(top) if top is not None else None
@@ -146,6 +161,17 @@ class RowsView(ScrollView):
                 dark=self.app.current_theme.dark,
             )
         )
+
+    def _render_finished(self, turns: Sequence[Turn]) -> bool:
+        """Show those that have finished as Markdown, where that is wanted; returns whether there were any."""
+        if not self.renders_finished:
+            return False
+        new = [turn for turn in turns if turn.reply.finished and id(turn.reply) not in self._finished]
+        self._finished |= {id(turn.reply): turn.reply for turn in new}
+        new = [turn for turn in new if turn.reply.tokens][-RENDERED_AT_ONCE:]
+        for turn in new:
+            self._render_turn(turn)
+        return bool(new)
 
     def _render_again(self) -> None:
         """Give replies that are shown as Markdown the colours of another theme."""

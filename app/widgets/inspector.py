@@ -164,7 +164,11 @@ def _round_lines(event: Verified, round_index: int) -> list[Content]:
     lines.append(_line("waiting", f"{_milliseconds(event.wait_seconds)} of it, for reads"))
     lines.append(_line("read", f"{event.bytes_read / 1e6:.1f} MB"))
     if event.expert_uses:
-        moved = f"{event.expert_uses} used, {event.expert_hits} in RAM, {event.expert_loads} loaded"
+        ahead = event.prefetch_used
+        in_ram, loaded = event.expert_hits - ahead, event.expert_loads + ahead
+        moved = f"{event.expert_uses} used, {in_ram} in RAM, {loaded} loaded"
+        if ahead or event.prefetch_wasted:
+            moved += f" ({ahead} ahead; {event.prefetch_wasted} more in vain)"
         lines.append(_line("experts", moved))
     return lines
 

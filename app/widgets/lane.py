@@ -20,7 +20,7 @@ from app.token_colours import TokenKind
 from app.transcript.atoms import visible
 from app.widgets.bars import LEAST_BAR, bar, percentage
 from app.widgets.legend import kind_style
-from app.widgets.panel import UNKNOWN, bytes_text
+from app.widgets.panel import UNKNOWN, bytes_text, ratio_text
 from engine.events import Origin
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from engine.events import Token
     from engine.lanes_report import LaneRow
 
-_LABEL, _SHARE, _SPEED, _RATIO, _READ = 10, 6, 14, 8, 15
+_LABEL, _SHARE, _SPEED, _RATIO, _READ = 10, 6, 14, 12, 15
 """Columns."""
 _WASTE = 12
 """Columns that a wrapped line may leave empty."""
@@ -56,7 +56,7 @@ class LaneView:
     @classmethod
     def of(cls, run: LanesRun, lane: int) -> LaneView:
         """Return a lane as it stands; which one is best is known at the end."""
-        is_best = run.is_over and run.report.best == lane
+        is_best = run.is_over and run.report.best == lane and run.report.best_is_clear
         return cls(
             run.lanes[lane].label, run.share(lane), run.report.row(lane), tuple(run.text(lane)), is_best
         )
@@ -87,14 +87,16 @@ def figures_line(view: LaneView, columns: int) -> Content:
     width = max(LEAST_BAR, columns - _LABEL - _SHARE - _SPEED - _RATIO - _READ)
     full, rest = bar(view.share, width)
     speed, ratio = row.tokens_per_second, row.ratio
-    colour = "" if ratio is None or f"{ratio:.2f}" == "1.00" else "$success" if ratio > 1 else "$warning"
+    spread = row.ratio_spread or None  # that of depth 0 to itself is 0
+    is_even = ratio is None or abs(ratio - 1) <= max(spread or 0, 0.005)
+    colour = "" if is_even or ratio is None else "$success" if ratio > 1 else "$warning"
     return Content.assemble(
         (f"{'▸ ' if view.is_best else '  '}{view.label}".ljust(_LABEL), "bold"),
         (full, "$tok-accepted"),
         (rest, "$text-disabled"),
         percentage(view.share).rjust(_SHARE),
         f"{UNKNOWN if speed is None else f'{speed:.1f}'} tok/s".rjust(_SPEED),
-        ((UNKNOWN if ratio is None else f"{ratio:.2f}×").rjust(_RATIO), f"bold {colour}".strip()),
+        (ratio_text(ratio, spread, "×").rjust(_RATIO), f"bold {colour}".strip()),
         f"{bytes_text(row.bytes_per_token)}/token".rjust(_READ),
     )
 

@@ -10,7 +10,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from app.setting_rules import View
-from app.token_colours import POSITIONS, SURPRISES, TokenKind
+from app.token_colours import POSITION_ATTRIBUTES, POSITIONS, SURPRISE_ATTRIBUTES, SURPRISES, TokenKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +60,11 @@ class Legend(Widget):
 
 def kind_style(kind: TokenKind) -> str:
     """Return a token kind's colour and second channel as a style of Textual's."""
-    attributes = "" if kind.attributes == "none" else f" {kind.attributes}"
-    return f"${kind.variable}{attributes}"
+    return _style(kind.variable, kind.attributes)
+
+
+def _style(variable: str, attributes: str) -> str:
+    return f"${variable}" if attributes == "none" else f"${variable} {attributes}"
 
 
 def legend_pieces(view: View) -> Sequence[Content]:
@@ -77,10 +80,13 @@ def legend_pieces(view: View) -> Sequence[Content]:
             for position in range(1, POSITIONS + 1):
                 named = f"drafted {position} ahead" if position == 1 else str(position)
                 more = " or more" if position == POSITIONS else ""
-                pieces.append(Content.styled(named + more, f"$tok-position-{position} underline"))
+                pieces.append(
+                    Content.styled(named + more, _style(f"tok-position-{position}", POSITION_ATTRIBUTES))
+                )
             return pieces
         case View.SURPRISE:
             names = ("expected", *["·"] * (SURPRISES - 2), "surprising")
-            return [Content.styled(name, f"$tok-surprise-{step}") for step, name in enumerate(names)]
+            styles = (_style(f"tok-surprise-{step}", each) for step, each in enumerate(SURPRISE_ATTRIBUTES))
+            return [Content.styled(name, style) for name, style in zip(names, styles, strict=True)]
         case View.PLAIN:
             return [Content.styled("plain text: origins are not shown", "$text-muted")]

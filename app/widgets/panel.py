@@ -40,6 +40,10 @@ SHORT_LINES = 28
 
 UNKNOWN = "–"
 _WIDE_COLUMNS = 30
+_SPREAD = 4
+"""Columns of ±.04 behind a ratio."""
+_LEAST_WITH_SPREAD = 27
+"""Columns from which the table has room for that."""
 _SENTENCES = ("panel-choice", "panel-why")
 """These wrap, so that their height is known only to the layout."""
 _CHOSEN = re.compile(r"Depth (\d+)(: | on trial: )")
@@ -54,6 +58,7 @@ class _Shown:
     options: GenerateOptions
     disk_limit: str | None
     measure_key: str
+    pace: float
     columns: int
     lines: int
 
@@ -65,7 +70,7 @@ class SidePanel(VerticalScroll, can_focus=False):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
         super().__init__(id=id)
-        self._asked: tuple[Figures, GenerateOptions, str | None, str] | None = None
+        self._asked: tuple[Figures, GenerateOptions, str | None, str, float] | None = None
         self._shown: _Shown | None = None
         self._is_resting = False
         self._texts: dict[str, Content] = {}
@@ -93,22 +98,23 @@ class SidePanel(VerticalScroll, can_focus=False):
         options: GenerateOptions,
         disk_limit: str | None = None,
         measure_key: str = "b",
+        pace: float = 0.0,
     ) -> None:
         """Show the figures for the options in use.
 
         `disk_limit` is the speed of an emulated drive, as the user has written it; `measure_key` the key that
-        begins a measurement.
+        begins a measurement; `pace` the rounds a second that the engine is held to.
         """
-        self._asked = (figures, options, disk_limit, measure_key)
+        self._asked = (figures, options, disk_limit, measure_key, pace)
         if not self._is_resting:
             self._draw_if_changed()
 
     def _draw_if_changed(self) -> None:
         if self._asked is None or not self.is_mounted or not self.size.width:
             return
-        figures, options, disk_limit, key = self._asked
+        figures, options, disk_limit, key, pace = self._asked
         columns = self.query_one("#panel-speed", Static).content_size.width or self.content_size.width
-        due = _Shown(figures, figures.version, options, disk_limit, key, columns, self.size.height)
+        due = _Shown(figures, figures.version, options, disk_limit, key, pace, columns, self.size.height)
         if due != self._shown:
             self._shown = due
             self._draw(due)
@@ -121,9 +127,8 @@ class SidePanel(VerticalScroll, can_focus=False):
 
     def _draw(self, due: _Shown) -> None:
         figures, options, columns = due.figures, due.options, due.columns
-        recent, setting = figures.recent, figures.recent_setting
-        ratio = figures.ratio(*setting) if setting is not None else None
-        self._put("panel-speed", speed_line(recent, ratio, columns))
+        recent = figures.recent
+        self._put("panel-speed", speed_line(recent, due.pace, columns))
         series = self.query_one("#panel-series", Sparkline)
         series.data = _from_zero(figures.series, columns)
         self._put("panel-acceptance", Content(acceptance_heading(options, columns)))
@@ -149,21 +154,15 @@ class SidePanel(VerticalScroll, can_focus=False):
         self.query_one(f"#{ident}", Static).update(text, layout=has_grown or ident in _SENTENCES)
 
 
-def speed_line(counters: Counters, ratio: float | None, columns: int) -> Content:
-    """Return the speed, with its measured ratio to depth 0 at the right edge."""
+def speed_line(counters: Counters, pace: float, columns: int) -> Content:
+    """Return the speed, and at the right edge whether the engine is held back: it wakes up slower then."""
     speed = counters.tokens_per_second
     if speed is None:
         return Content.styled(f"{UNKNOWN} tokens/s", "$text-disabled")
     left = Content.assemble((f"{speed:.1f}", "bold"), " tokens/s")
-    if ratio is None:
-        return left
-    colour = "$success" if ratio > 1 else "$warning"
-    factor = Content.styled(f"{ratio:.2f}×", f"bold {colour}")
-    for right in (Content.assemble(factor, " depth 0"), factor):
-        room = columns - left.cell_length - right.cell_length
-        if room > 0:
-            return Content.assemble(left, " " * room, right)
-    return left
+    right = "at a pace" if pace else ""
+    room = columns - left.cell_length - len(right)
+    return Content.assemble(left, " " * room, (right, "$text-muted")) if right and room > 0 else left
 
 
 def acceptance_heading(options: GenerateOptions, columns: int) -> str:
@@ -224,25 +223,38 @@ def measured_lines(rows: Sequence[MeasuredRow], columns: int) -> Content:
 
     Rows of mode auto are headed so: they are by what was drafted, which nobody had asked for.
     """
-    spare = max(0, min(2, (columns - 23) // 3))
-    widths = (7 + spare, 6 + spare, 5 + spare)
+    scatters = columns >= _LEAST_WITH_SPREAD and any(row.spread is not None for row in rows)
+    tail = _SPREAD if scatters else 0
+    spare = max(0, min(2, (columns - 23 - tail) // 3))
+    widths = (7 + spare, 6 + spare + tail, 5 + spare)
 
     def line(depth: str, *cells: str) -> str:
         return depth.ljust(5) + "".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
 
     heading = "auto" if rows and rows[0].mode is Mode.AUTO else "depth"
-    lines = [Content.styled(line(heading, "tok/s", "×", "n"), "$text-muted")]
+    lines = [Content.styled(line(heading, "tok/s", "×".ljust(1 + tail), "n"), "$text-muted")]
     for row in rows:
-        speed, ratio = row.tokens_per_second, row.ratio
+        speed = row.tokens_per_second
+        spread = row.spread if scatters and row.depth else None  # depth 0 over itself is 1 whatever happens
         text = line(
             f"{'▸' if row.current else ' '} {row.depth}",
             UNKNOWN if speed is None else f"{speed:.1f}",
-            UNKNOWN if ratio is None else f"{ratio:.2f}",
+            ratio_text(row.ratio, spread) if spread else ratio_text(row.ratio).rjust(4).ljust(4 + tail),
             _count(row.tokens),
         )
         style = "bold" if row.current else "$text-disabled" if speed is None else ""
         lines.append(Content.styled(text, style))
     return Content("\n").join(lines)
+
+
+def ratio_text(ratio: float | None, spread: float | None = None, unit: str = "") -> str:
+    """Return a ratio, with by how much it scatters in four more columns: 1.29±.04."""
+    if ratio is None:
+        return UNKNOWN
+    text = f"{ratio:.2f}{unit}"
+    if spread is None:
+        return text
+    return f"{text}±{f'{spread:.2f}'.removeprefix('0') if spread < 1 else f'{spread:.1f}'}"
 
 
 def _from_zero(series: Sequence[float], columns: int) -> list[float]:

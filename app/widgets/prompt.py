@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding
+from textual.content import Content
 from textual.message import Message
 from textual.widgets import TextArea
 
+from app.key_hints import key_of
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from textual import events
     from textual.binding import BindingType
 
-_TAKEN = ("f6", "f7")
+_TAKEN = ("f6", "f7", "pageup", "pagedown")
 """Keys of a text area that mean something else on the chat screen."""
 
 
@@ -46,15 +51,27 @@ class Prompt(TextArea):
             soft_wrap=True,
             tab_behavior="focus",
             highlight_cursor_line=False,
-            placeholder="Ask something (enter sends, / begins a command)",
             id=id,
         )
         self.cursor_blink = False
-        for key in _TAKEN:
-            self._bindings.key_to_bindings.pop(key, None)
+        self._give_up(_TAKEN)
         self._sent: list[str] = []
         self._recalled: int | None = None
         self._draft = ""
+
+    def on_mount(self) -> None:
+        send = key_of(self, "prompt.send")
+        self.placeholder = Content(f"Ask something ({send} sends, / begins a command)")
+        for ident, keys in self.app._keymap.items():  # a text area's own go before the screen's
+            if ident.startswith("chat."):
+                self._give_up(keys.split(","))
+
+    def _give_up(self, keys: Iterable[str]) -> None:
+        """Leave keys to the screen, but for those that a prompt itself has by name."""
+        bound = self._bindings.key_to_bindings
+        for key in keys:
+            if key in bound and not any(each.id for each in bound[key]):
+                del bound[key]
 
     def remember(self, prompts: list[str]) -> None:
         """Set what up and down recall, oldest first."""
@@ -62,9 +79,12 @@ class Prompt(TextArea):
         self._recalled = None
 
     def put(self, text: str) -> None:
-        """Replace the text and stand at its end."""
-        self.load_text(text)
-        self.move_cursor(self.document.end)
+        """Replace the text and stand at its end; what stood there is recalled by up, and by undo."""
+        unsent = self.text.strip()
+        if unsent and unsent not in self._sent[-1:] and not self._is_recalled:
+            self._sent.append(unsent)
+        self._recalled = None
+        self._show(text)
 
     def action_send(self) -> None:
         """Send the text, unless there is none."""
@@ -74,7 +94,7 @@ class Prompt(TextArea):
         if not self._sent or self._sent[-1] != text:
             self._sent.append(text)
         self._recalled = None
-        self.put("")
+        self._show("")
         self.post_message(self.Sent(text))
 
     def action_new_line(self) -> None:
@@ -83,30 +103,44 @@ class Prompt(TextArea):
 
     def action_earlier(self) -> None:
         """Go a line up, or from the first line to what was sent before."""
-        if self.cursor_location[0] > 0 or not self._sent:
+        if not self.navigator.is_first_wrapped_line(self.cursor_location) or not self._sent:
             self.action_cursor_up()
             return
-        if self._recalled is None:
+        if self._recalled is None or not self._is_recalled:
             self._draft, self._recalled = self.text, len(self._sent)
         if self._recalled > 0:
             self._recalled -= 1
-            self.put(self._sent[self._recalled])
+            self._show(self._sent[self._recalled])
 
     def action_later(self) -> None:
         """Go a line down, or from the last line to what was sent after."""
-        if self.cursor_location[0] < self.document.line_count - 1 or self._recalled is None:
+        is_last_line = self.navigator.is_last_wrapped_line(self.cursor_location)
+        if not is_last_line or self._recalled is None or not self._is_recalled:
             self.action_cursor_down()
             return
         self._recalled += 1
         if self._recalled < len(self._sent):
-            self.put(self._sent[self._recalled])
+            self._show(self._sent[self._recalled])
         else:
             self._recalled = None
-            self.put(self._draft)
+            self._show(self._draft)
 
     def action_edit_outside(self) -> None:
         """Go on in $EDITOR."""
         self.post_message(self.EditOutside(self.text))
+
+    @property
+    def _is_recalled(self) -> bool:
+        """Whether the text is one that was recalled, and not changed since."""
+        return (
+            self._recalled is not None
+            and self._recalled < len(self._sent)
+            and self.text == self._sent[self._recalled]
+        )
+
+    def _show(self, text: str) -> None:
+        self.replace(text, (0, 0), self.document.end)
+        self.move_cursor(self.document.end)
 
     async def _on_key(self, event: events.Key) -> None:
         # A text area would insert these. They are bindings, but none with priority: those are looked at

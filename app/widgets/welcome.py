@@ -11,6 +11,7 @@ from pathlib import Path
 from textual.content import Content
 from textual.widgets import Static
 
+from app.key_hints import key_of
 from app.token_colours import TokenKind
 from app.widgets.legend import KIND_NAMES, kind_style
 
@@ -20,16 +21,18 @@ class Welcome(Static, can_focus=False):
 
     DEFAULT_CSS = Path(__file__).with_suffix(".tcss").read_text(encoding="utf-8")
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002  # Textual's
-        super().__init__(welcome_text(), id=id, classes=classes)
+    def on_mount(self) -> None:
+        less, more, rest = (key_of(self.screen, f"chat.{name}") for name in ("less", "more", "help"))
+        depth = f"{less} and {more} change" if less and more else "/depth changes"
+        self.update(welcome_text(f"{depth} how far ahead is guessed, {rest or '/help'} explains the rest"))
 
     def dismiss(self) -> None:
         """Take the lines away; their room goes to the transcript."""
         self.display = False
 
 
-def welcome_text() -> Content:
-    """Return the four lines."""
+def welcome_text(keys: str) -> Content:
+    """Return the four lines, of which the last says what one can press."""
 
     def word(kind: TokenKind) -> tuple[str, str]:
         return KIND_NAMES[kind], kind_style(kind)
@@ -42,5 +45,5 @@ def welcome_text() -> Content:
         ": in place of a wrong guess; ",
         word(TokenKind.ORDINARY),
         ": written without one\n",
-        ("f7 and f8 change how far ahead is guessed, f1 explains the rest", "$text-muted"),
+        (keys, "$text-muted"),
     )

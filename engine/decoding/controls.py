@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 import time
 
-from engine.errors import CheckpointError, UsageError
-from engine.options import MAX_DEPTH, Mode
+from engine.errors import UsageError
+from engine.options import MAX_DEPTH, Mode, checked_pace
+
+_LONGEST_WAIT = 3600.0
+"""Seconds; `hold` looks again after each. A tiny pace asks for centuries, which the system refuses."""
 
 
 class Controls:
@@ -43,9 +46,7 @@ class Controls:
         if value not in set(Mode):
             raise UsageError(f"mode must be one of {', '.join(Mode)}, not {value!r}.")
         mode = Mode(value)
-        objection = mode.objection(has_mtp=self._has_mtp, has_draft_model=self._has_draft_model)
-        if objection is not None:
-            raise (CheckpointError if mode.needs_mtp else UsageError)(objection)
+        mode.check(has_mtp=self._has_mtp, has_draft_model=self._has_draft_model)
         self._mode = mode
 
     @property
@@ -55,10 +56,9 @@ class Controls:
 
     @pace.setter
     def pace(self, value: float) -> None:
-        if not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-            raise UsageError(f"pace must be 0 (full speed) or rounds a second, not {value!r}.")
+        pace = checked_pace(value)
         with self._changed:
-            self._pace = float(value)
+            self._pace = pace
             self._changed.notify_all()
 
     @property
@@ -120,5 +120,5 @@ class Controls:
                 left = last_round_at + 1 / self._pace - time.perf_counter() if self._pace else 0.0
                 if left <= 0:
                     break
-                self._changed.wait(left)
+                self._changed.wait(min(left, _LONGEST_WAIT))
         return time.perf_counter() - began

@@ -4,9 +4,10 @@ Definitions, those of vLLM's metrics: acceptance = accepted / drafted; at positi
 k-th draft was accepted / rounds that drafted one; mean length = 1 + accepted / rounds, the tokens a round
 yields. Round 0 (the first token, which prefill decides) is outside every rate.
 
-Where weights move: hit rate = expert hits / expert uses, a use being one expert in one pass of one layer,
-however many tokens want it, and a hit one that was in memory or already on its way; loads and bytes a token =
-expert loads, and all bytes read, over the tokens of the rounds. Waiting is part of drafting, verifying and
+Where weights move: hit rate = the share of expert uses for which nothing had to be read, neither when they
+were needed nor ahead of it, a use being one expert in one pass of one layer, however many tokens want it;
+loads a token = all other uses, and bytes a token = all bytes read, guesses that were wrong included, over the
+tokens of the rounds. Waiting is part of drafting, verifying and
 catching up, wherever the model stood still for a read, so waiting share = waiting / (seconds of all three);
 reads that overlap with computing are not in it.
 """
@@ -89,13 +90,13 @@ class Counters:
 
     @property
     def hit_rate(self) -> float | None:
-        """Expert hits / uses, or None where no expert moves."""
-        return self.expert_hits / self.expert_uses if self.expert_uses else None
+        """Uses of experts that stood in memory without having been read for it / uses; None if none moves."""
+        return (self.expert_hits - self.prefetch_used) / self.expert_uses if self.expert_uses else None
 
     @property
     def loads_per_token(self) -> float | None:
-        """Experts whose read began only when they were needed, a token; None before the first token."""
-        return self.expert_loads / self.tokens if self.tokens else None
+        """Experts read to be used, when they were needed or ahead of it, a token; None before the first."""
+        return (self.expert_loads + self.prefetch_used) / self.tokens if self.tokens else None
 
     @property
     def bytes_per_token(self) -> float | None:

@@ -53,20 +53,22 @@ class Decoder:
     second: Transformer | None = None
     """A second model that drafts in mode model."""
 
-    def run(self, ids: Sequence[int], routes: RouteRecord | None = None) -> Layers[None]:
+    def run(
+        self, ids: Sequence[int], routes: RouteRecord | None = None, last: int | None = None
+    ) -> Layers[None]:
         """Run tokens behind the main rows.
 
-        Their states are in `state.hidden` afterwards; making the rows count is the caller's.
+        The states of the `last` tokens, of all if not given, are in `state` afterwards; making the rows count
+        is the caller's.
         """
         state = self.state
-        hidden = state.hidden[state.main_rows : state.main_rows + len(ids)]
+        hidden = state.states_to_fill(len(ids), last)
         watched = self.tally.watch(len(ids), routes)
         return self.model.forward(ids, state.main_rows, state.caches, hidden, watched)
 
     def logits(self, rows: int) -> Layers[Rows]:
         """The main model's logits for the last pass's first rows, [rows, vocab]."""
-        first = self.state.main_rows
-        logits = self.model.logits(self.state.hidden[first : first + rows])
+        logits = self.model.logits(self.state.states(self.state.main_rows, rows))
         return (yield from within(len(self.model.layers), logits)).numpy()
 
     def mtp_drafter(

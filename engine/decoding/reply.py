@@ -132,7 +132,7 @@ class Reply:
 
     def _read(self, ids: Sequence[int]) -> Layers[Rows]:
         """The rest of the prompt, of which only the last token's logits are wanted."""
-        yield from self._decoder.run(ids)
+        yield from self._decoder.run(ids, last=1)
         self._decoder.state.main_rows += len(ids) - 1
         return (yield from self._decoder.logits(1))
 

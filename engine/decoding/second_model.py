@@ -48,7 +48,7 @@ class SecondModelDrafter:
         while True:
             yield from self._run(second, fresh)
             # The head is run for the last row alone.
-            last = second.hidden[second.main_rows - 1 : second.main_rows]
+            last = second.states(second.main_rows - 1, 1)
             logits = (yield from within(self.layers, self.model.logits(last)))[0].numpy()
             token = self.sampler.pick(logits, len(second.tokens), stream)
             drafts.append(Draft(token, logits))
@@ -71,7 +71,7 @@ class SecondModelDrafter:
     def _run(self, second: SequenceState, ids: Sequence[int]) -> Layers[None]:
         """Run tokens behind the second model's rows, which then count."""
         begin = second.main_rows
-        hidden = second.hidden[begin : begin + len(ids)]
+        hidden = second.states_to_fill(len(ids), last=1)
         yield from self.model.forward(ids, begin, second.caches, hidden)
         second.tokens += ids
         second.main_rows += len(ids)

@@ -176,6 +176,7 @@ class CpuKernels:
         m = _own(kv_b)
         q = _rows(q, q.shape[2])
         tokens, heads, size = q.shape
+        _check_positions(rotary, start, tokens)
         width = m.cols + size - nope
         out = torch.empty(tokens, heads, width)
         scratch, stride = self._room(scratch_bytes(m.cols))
@@ -197,6 +198,7 @@ class CpuKernels:
         if start < 0 or start + kv.shape[0] > cache.shape[0]:
             message = f"rows {start} to {start + kv.shape[0]} are outside a cache of {cache.shape[0]}"
             raise ValueError(message)
+        _check_positions(rotary, start, kv.shape[0])
         elementwise.write_latents(
             kv.numpy(), weight.numpy(), eps, rotary.cosine.numpy(), rotary.sine.numpy(), start, cache.numpy()
         )
@@ -274,6 +276,13 @@ def _rows(x: Tensor, size: int) -> Tensor:
         message = f"rows of {size} float32 are needed, not {x.dtype} {tuple(x.shape)}"
         raise ValueError(message)
     return x.contiguous()
+
+
+def _check_positions(rotary: Rotary, start: int, tokens: int) -> None:
+    """Compiled loops look nothing up: past the table's end they would turn by whatever lies there."""
+    if start < 0 or start + tokens > rotary.cosine.shape[0]:
+        message = f"positions {start} to {start + tokens} are outside a table of {rotary.cosine.shape[0]}"
+        raise ValueError(message)
 
 
 def _addresses(expert: Expert) -> tuple[int, int, int]:

@@ -36,7 +36,8 @@ def run_lab(
 ) -> WiringReport | None:
     """Measure the wirings on a text, or on the model's own continuations; None where it was cancelled.
 
-    Raises CheckpointError without an MTP layer, UsageError without a tokenizer or for too short a text.
+    Raises CheckpointError without an MTP layer, UsageError without a tokenizer, and for a text or a context
+    that is too short.
     """
     if decoder.mtp is None:
         raise CheckpointError("This checkpoint has no MTP layer, so there is no wiring to find out.")
@@ -48,7 +49,7 @@ def run_lab(
             source = f"the model's own greedy continuations of {len(texts)} prompts"
         else:
             ids = tokenizer.encode_raw(text)
-            texts = [(block, 0) for block in blocks(ids)]
+            texts = [(block, 0) for block in blocks(ids, decoder.state.context)]
             source = f"a given text of {len(ids):,} tokens"
         return Lab(decoder.mtp, decoder.check, progress).report("", source, texts)
     except Cancelled:
@@ -66,10 +67,8 @@ def _continuations(
     plain = replace(decoder, controls=ordinary)
     options = GenerateOptions(max_tokens=REPLY_TOKENS, depth=0, mode=Mode.ORDINARY)
     found: list[tuple[Sequence[int], int]] = []
-    for number, words in enumerate(PROMPTS):
+    for number, ids in enumerate(_prompts(decoder.state.context, tokenizer, template)):
         progress(number, len(PROMPTS), "letting the model write")
-        prompt = Prompt(messages=(Message("user", words),)) if template else Prompt(text=words)
-        ids = prompt.encode(tokenizer, template)[: decoder.state.context - REPLY_TOKENS]
         reply: list[int] = []
         for event in Reply(plain, options, None).events(ids):
             if isinstance(event, Verified):
@@ -80,3 +79,18 @@ def _continuations(
                 raise DraftscopeError(event.message)
         found.append(([*ids, *reply], len(ids)))
     return found
+
+
+def _prompts(context: int, tokenizer: Tokenizer, template: ChatTemplate | None) -> list[list[int]]:
+    """The lab's prompts, whole: a prompt that is cut off asks something else, or nothing at all."""
+    prompts = [
+        Prompt(messages=(Message("user", words),)) if template else Prompt(text=words) for words in PROMPTS
+    ]
+    encoded = [prompt.encode(tokenizer, template) for prompt in prompts]
+    longest = max(map(len, encoded))
+    if longest + REPLY_TOKENS > context:
+        raise UsageError(
+            f"The context holds {context} tokens, and the lab's prompts have up to {longest} with replies of "
+            f"{REPLY_TOKENS}: choose a context of at least {longest + REPLY_TOKENS}, or give a text."
+        )
+    return encoded

@@ -31,17 +31,24 @@ PROMPTS = (
 
 REPLY_TOKENS = 48
 BLOCK_TOKENS = 96
-"""Of a given text: what stands together, and is resampled as one."""
+"""Of a given text: what stands together, and is resampled as one; fewer where the context holds fewer."""
 LEAST_TOKENS = 12
 MOST_BLOCKS = 24
 
 
-def blocks(ids: Sequence[int]) -> list[tuple[int, ...]]:
+def blocks(ids: Sequence[int], context: int) -> list[tuple[int, ...]]:
     """Cut a text into blocks, evenly spread over it where there are more than are read.
 
-    Raises UsageError for one that is too short.
+    No block is longer than the context: there are no positions beyond it. Raises UsageError for a text, or a
+    context, that is too short.
     """
-    cut = [tuple(ids[first : first + BLOCK_TOKENS]) for first in range(0, len(ids), BLOCK_TOKENS)]
+    if context < LEAST_TOKENS:
+        raise UsageError(
+            f"The context holds {context} tokens, and the lab needs at least {LEAST_TOKENS}: "
+            "choose a larger context."
+        )
+    size = min(BLOCK_TOKENS, context)
+    cut = [tuple(ids[first : first + size]) for first in range(0, len(ids), size)]
     if len(cut) > 1 and len(cut[-1]) < LEAST_TOKENS:
         cut.pop()
     if not cut or len(cut[0]) < LEAST_TOKENS:

@@ -50,8 +50,8 @@ class Transformer:
         """Run tokens at positions `start...`, yielding the number of layers done: between layers, and at the
         steps within one.
 
-        Fills rows `start...` of each layer's cache [context, latent + rope], and `hidden` [tokens, hidden]
-        with the states after the final norm (complete once the iterator is exhausted).
+        Fills rows `start...` of each layer's cache [context, latent + rope], and `hidden` [rows, hidden] with
+        the last tokens' states after the final norm (complete once the iterator is exhausted).
         """
         x = yield from within(0, self.embed(ids))
         for done, (layer, cache) in enumerate(zip(self.layers, caches, strict=True)):
@@ -60,7 +60,7 @@ class Transformer:
             for _ in layer.run(x, cache, start, routes):
                 yield done
         norm, weight, eps = self.kernels.rms_norm, self.norm, self.config.rms_norm_eps
-        normed = in_slices(lambda part: norm(part, weight, eps), x)
+        normed = in_slices(lambda part: norm(part, weight, eps), x[len(ids) - len(hidden) :])
         hidden.copy_((yield from within(len(self.layers) - 1, normed)))
 
     def logits(self, hidden: Tensor) -> Steps[Tensor]:

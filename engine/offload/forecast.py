@@ -9,16 +9,10 @@ is not forecast: it is given how many tokens a round must yield to be worth its 
 
 from __future__ import annotations
 
-import statistics
-import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
-from engine.kernels.cpu import CpuKernels
 from engine.offload.units import UnitKind
 
 if TYPE_CHECKING:
@@ -30,11 +24,6 @@ if TYPE_CHECKING:
 
 DEPTHS = (0, 1, 2, 3, 4)
 PROMPTS = (20, 200, 2000)
-
-_ROWS, _COLUMNS, _COPIES = 2048, 7168, 6
-"""One of DeepSeek-V3's expert matrices, in copies that together do not fit a processor's cache."""
-_WIDE = 16
-_CALLS, _WIDE_CALLS = 12, 5
 
 
 class Bound(StrEnum):
@@ -228,32 +217,3 @@ class _Works:
 
     def _rows(self, tokens: int) -> Work:
         return Work(bytes_read=tokens * self._row_bytes)
-
-
-def measure_multiplier(threads: int | None = None) -> Multiplier:
-    """Time products with one token and with several, of FP8 weights that lie in RAM; about 0.2 s."""
-    kernels = CpuKernels(threads)
-    values = np.random.default_rng(0).integers(0, 0x7F, 4096, dtype=np.uint8)  # 0x7F would be a NaN
-    stored = torch.from_numpy(np.tile(values, _COPIES * _ROWS * _COLUMNS // values.size))
-    scales = torch.full((-(-_ROWS // 128), -(-_COLUMNS // 128)), 0.01)
-    matrices = [
-        kernels.matrix(part.view(torch.float8_e4m3fn).view(_ROWS, _COLUMNS), scales)
-        for part in stored.chunk(_COPIES)
-    ]
-
-    def seconds(tokens: int, calls: int) -> float:
-        x = torch.ones(tokens, _COLUMNS)
-        taken = []
-        for call in range(calls + 1):
-            began = time.perf_counter()
-            kernels.multiply(matrices[call % _COPIES], x)
-            taken.append(time.perf_counter() - began)
-        return statistics.median(taken[1:]) / (_ROWS * _COLUMNS)  # the first may compile
-
-    return multiplier_of(seconds(1, _CALLS), seconds(_WIDE, _WIDE_CALLS), _WIDE)
-
-
-def multiplier_of(one: float, several: float, tokens: int) -> Multiplier:
-    """The multiplier that takes these seconds a weight, for one token and for so many."""
-    each = min(max(several - one, 0.0) / (tokens - 1), one)
-    return Multiplier(one - each, each)

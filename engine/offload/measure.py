@@ -1,4 +1,4 @@
-"""Short measurements: which way of reading is the fastest, what the drive gives, and what the kernels take.
+"""Short measurements: which way of reading is the fastest, and what the drive gives.
 
 At load, random spans are read in every way that the reader knows, each span once, since the page cache would
 answer the second time. What it holds already is not dropped then: it is part of what a user has. For the
@@ -15,8 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-import torch
-
 from engine.checkpoint.source import FileSource
 from engine.errors import CheckpointError
 from engine.offload.layout import PAGE_BYTES
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.checkpoint.source import ByteSource
-    from engine.kernels.base import Kernels
     from engine.offload.layout import Span
     from engine.offload.reader import Read
 
@@ -41,9 +38,6 @@ CLEARLY_FASTER = 1.1
 and the page cache makes use of memory that nobody else wants, which reading each byte once cannot show."""
 COLD_BYTES_AN_ARM = 2_000_000_000
 """About so much at most is dropped from the page cache, and read, to see what the drive gives."""
-KERNEL_BYTES = 256_000_000
-"""Of distinct weights: several times what the caches of a processor hold."""
-_FP8_ONE = 0x38
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,33 +206,6 @@ def drop_pages(spans: Iterable[Span]) -> bool:
     return True
 
 
-def kernel_bandwidth(
-    kernels: Kernels,
-    *,
-    size: int = KERNEL_BYTES,
-    seconds: float = 0.3,
-    clock: Clock = time.perf_counter,
-) -> float:
-    """Bytes of FP8 weights a second that the kernels take from memory in products with one token.
-
-    Not what the memory could deliver, where decoding is slower.
-    """
-    rows, columns = 2048, 7168  # an expert's gate of DeepSeek-V3
-    count = max(1, -(-size // (rows * columns)))
-    stored = torch.full((count, rows, columns), _FP8_ONE, dtype=torch.uint8).view(torch.float8_e4m3fn)
-    scales = torch.ones(-(-rows // 128), -(-columns // 128))
-    matrices = [kernels.matrix(stored[number], scales) for number in range(count)]
-    x = torch.ones(1, columns)
-    kernels.multiply(matrices[0], x)  # compiles, and wakes the threads
-    passes = 0
-    began = clock()
-    while passes == 0 or clock() - began < seconds:
-        for matrix in matrices:
-            kernels.multiply(matrix, x)
-        passes += 1
-    return passes * count * rows * columns / (clock() - began)
-
-
 def _shuffled(spans: Sequence[Span]) -> list[Span]:
     """Each place in a file once, in an order that is random and always the same."""
     order = [*{(span.shard, span.offset): span for span in spans}.values()]
@@ -304,5 +271,4 @@ def _placed(span: Span, place: int, room: int) -> tuple[Span, int]:
 def _check(reads: Iterable[Read]) -> None:
     for read in reads:
         if read.error is not None:
-            # Another one: raised here, its own would hold on to the read, and so to the memory.
-            raise CheckpointError(str(read.error))
+            raise read.failure()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -89,13 +90,14 @@ class PlannedWeights:
         self.store: ExpertStore | None = None
         """None where all experts are in RAM, or there are none."""
         if shape is not None and self.experts_move:
-            self._layouts = {key: lay_out(records) for key, records in self._records.items()}
+            layouts = {key: lay_out(records) for key, records in self._records.items()}
+            make_net = _NetMaker(kernels, self._block, self._records, layouts)
             eviction = NextUse(shape.layers, shape.per_layer, shape.per_token / shape.per_layer, remembered)
             slots = _cut(plan.slots, plan.slot_bytes)
-            self.store = ExpertStore(reader, counter, self._layouts, self._make_net, slots, eviction)
+            self.store = ExpertStore(reader, counter, layouts, make_net, slots, eviction)
 
     def matrix(self, name: str) -> Matrix:
-        return self._kernels.matrix(self._stored(name), self._scales_of(name))
+        return self._kernels.matrix(self._stored(name), _scales_of(name, self._block))
 
     def vector(self, name: str) -> Tensor:
         return self._block.tensor(name).float()
@@ -132,10 +134,6 @@ class PlannedWeights:
         moving = self._moving.get(name)
         return self._block.tensor(name) if moving is None else moving
 
-    def _scales_of(self, name: str) -> Tensor | None:
-        scale = name + SCALE_SUFFIX
-        return _scales(self._block.tensor(scale)) if scale in self._block else None
-
     def _stream(self, units: list[Unit], count: int, reader: Reader, counter: TrafficCounter) -> None:
         if not units:
             return
@@ -150,13 +148,26 @@ class PlannedWeights:
                 self._moving[record.name] = _view(memory, record, place)
             self._supplies[unit.name] = stream.supply(i)
 
-    def _make_net(self, key: Key, memory: memoryview) -> Expert:
+
+@dataclass(frozen=True, slots=True)
+class _NetMaker:
+    """Makes the nets of experts that lie in slots.
+
+    The store that asks it belongs to the `PlannedWeights`. So it has what it needs and not those: they would
+    keep each other, and all their memory, until Python next looks for such cycles.
+    """
+
+    kernels: Kernels
+    block: ResidentBlock
+    records: Mapping[Key, tuple[TensorRecord, ...]]
+    layouts: Mapping[Key, Layout]
+
+    def __call__(self, key: Key, memory: memoryview) -> Expert:
         slot = torch.frombuffer(memory, dtype=torch.uint8)
-        layout: Layout = self._layouts[key]
         return Expert(
             *(
-                self._kernels.matrix(_view(slot, record, place), self._scales_of(record.name))
-                for record, place in zip(self._records[key], layout.places, strict=True)
+                self.kernels.matrix(_view(slot, record, place), _scales_of(record.name, self.block))
+                for record, place in zip(self.records[key], self.layouts[key].places, strict=True)
             )
         )
 
@@ -195,8 +206,11 @@ def _view(memory: Tensor, record: TensorRecord, place: int) -> Tensor:
     return memory[place : place + record.bytes].view(DTYPES[record.dtype]).view(record.shape)
 
 
-def _scales(stored: Tensor) -> Tensor:
-    """Block scales as float32; a byte e stands for 2^(e - 127)."""
+def _scales_of(name: str, block: ResidentBlock) -> Tensor | None:
+    """A matrix's block scales as float32, if it has some; a byte e stands for 2^(e - 127)."""
+    if name + SCALE_SUFFIX not in block:
+        return None
+    stored = block.tensor(name + SCALE_SUFFIX)
     if stored.dtype is torch.uint8:
         return torch.exp2(stored.double() - 127).float()
     return stored.float().contiguous()

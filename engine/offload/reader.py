@@ -87,6 +87,14 @@ class Read:
         """All bytes are there."""
         return self.left == 0 and not self.dropped and self.error is None
 
+    def failure(self) -> CheckpointError:
+        """The error as a new one, to be raised.
+
+        One that was raised holds on to all who took part, and they to the read. If that held on to it, they
+        would all stay, and the memory for weights with them, until Python next looks for such cycles.
+        """
+        return CheckpointError(str(self.error))
+
 
 class Reader:
     """Threads that read. Submitting, waiting and dropping are for one thread; counters may be read by any."""
@@ -246,7 +254,7 @@ class Reader:
             else:
                 self._source.read_into(piece.shard, piece.offset, piece.wanted)
         except CheckpointError as error:
-            return error
+            return CheckpointError(str(error))  # for the reason that `failure` gives
         except Exception as error:
             return CheckpointError(f"{shown(piece.shard)} cannot be read: {shown_error(error)}.")
         return None

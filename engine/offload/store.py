@@ -18,7 +18,6 @@ from engine.offload.waiting import wait_for_any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from engine.errors import CheckpointError
     from engine.kernels.base import Expert
     from engine.offload.layout import Layout
     from engine.offload.popularity import Eviction, Key
@@ -134,9 +133,9 @@ class ExpertStore:
     def _hand_out(self, layer: int, keys: list[Key], in_order: bool) -> Iterator[Mapping[int, Expert]]:
         left = keys
         while left:
-            failed = next((e for key in left if (e := self._error_of(key)) is not None), None)
+            failed = next((read for read in map(self._slots.read_of, left) if read and read.error), None)
             if failed is not None:
-                raise failed
+                raise failed.failure()
             ready = self._ready(left, in_order)
             if ready:
                 yield {key[1]: self._net(key) for key in ready}
@@ -214,10 +213,6 @@ class ExpertStore:
     def _distance(self, key: Key) -> int:
         read = self._slots.read_of(key)
         return 2 if read is None else 0 if read.complete else 1
-
-    def _error_of(self, key: Key) -> CheckpointError | None:
-        read = self._slots.read_of(key)
-        return None if read is None else read.error
 
     def _net(self, key: Key) -> Expert:
         slot = self._slots.where[key]

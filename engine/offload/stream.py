@@ -64,7 +64,7 @@ class Stream:
             yield from wait_for_any(self._reader, self._counter, [read])
             if read.error is not None:
                 buffer.holds, buffer.read = -1, None
-                raise read.error
+                raise read.failure()
             return
 
     def leave(self, unit: int) -> None:

@@ -8,8 +8,10 @@ output head is cut into pieces of rows, since a ring of read buffers is as large
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from engine.checkpoint.audit import EMBED, HEAD, expected
@@ -98,6 +100,8 @@ class Inventory:
     """The head's pieces hold the embedding as well (tied embeddings)."""
     experts: ExpertShape | None
     has_mtp: bool
+    dtype: Dtype
+    """What most bytes of the units and the experts are stored as."""
 
     @property
     def embedding_unit(self) -> Unit:
@@ -145,6 +149,9 @@ def inventory(checkpoint: Checkpoint, config: ModelConfig, audit: Audit) -> Inve
     # Not the largest unit of all: once the first layers' dense nets are pinned, what is left to stream is
     # attention and shared nets, and larger pieces of the head alone would keep the buffers large.
     limit = max(unit.bytes for unit in main if unit.kind is UnitKind.ATTENTION)
+    stored: Counter[Dtype] = Counter()
+    for record in (head, *chain.from_iterable((*groups.values(), *experts.values()))):
+        stored[record.dtype] += record.bytes
     return Inventory(
         resident=tuple(resident),
         units=(*main, *_pieces(head, limit), *(unit for unit in units if unit.mtp)),
@@ -152,6 +159,7 @@ def inventory(checkpoint: Checkpoint, config: ModelConfig, audit: Audit) -> Inve
         head_is_embedding=audit.head == EMBED,
         experts=_shape(config, tuple(layers), experts.values()) if experts else None,
         has_mtp=audit.has_mtp,
+        dtype=stored.most_common(1)[0][0],
     )
 
 

@@ -28,6 +28,8 @@ NO_TOKENIZER = (
 
 _SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _CONTROL_SHAPE = re.compile(r"<[|｜].*[|｜]>", re.DOTALL)
+_LIBRARY_IDS = range(1 << 32)
+"""Those that the `tokenizers` library can be asked about; the others are beyond any vocabulary."""
 
 
 class Tokenizer:
@@ -116,7 +118,7 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of the ids; special tokens, and ids beyond the vocabulary, have none."""
-        return self._inner.decode(list(ids), skip_special_tokens=True)
+        return self._inner.decode([id_ for id_ in ids if id_ in _LIBRARY_IDS], skip_special_tokens=True)
 
     def detokenizer(self) -> Detokenizer:
         """Return a streaming decoder at the start of a text."""
@@ -163,7 +165,7 @@ class Tokenizer:
         return None if text is None else self._inner.token_to_id(text)
 
     def _piece(self, id_: int) -> str | None:
-        return None if id_ in self._special else self._inner.id_to_token(id_)
+        return None if id_ in self._special or id_ not in _LIBRARY_IDS else self._inner.id_to_token(id_)
 
 
 def _encodable(text: str) -> str:

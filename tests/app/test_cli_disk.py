@@ -115,7 +115,7 @@ def test_figures_of_what_moved_stand_beside_those_of_the_reply(capsys: pytest.Ca
     out, err = capsys.readouterr()
     assert out == "xyzxyzxyz\n"
     assert err.splitlines()[-1] == (
-        "experts: 75% in memory, 3.1 loads a token, 188 MB a token, 25% of the time waiting"
+        "experts: 65% in memory, 4.4 loads a token (1.2 ahead), 188 MB a token, 25% of the time waiting"
         " · drive held to 200 MB/s (emulated)"
     )
 

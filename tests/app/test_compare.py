@@ -113,9 +113,9 @@ def test_the_table_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     table = cells(out)
     assert list(table) == ["lane", "---", "depth 0", "mtp 1"]
     assert table["depth 0"][:4] == ["1.0", "0 %", "1.00", "16"]
-    assert table["mtp 1"][:5] == ["1.3", "0 %", "1.33", "16", "100 %"]
+    assert table["mtp 1"][:5] == ["1.3", "0 %", "1.33 ± 0.00", "16", "100 %"]
     assert "Fastest: mtp 1, 1.33 times the speed of depth 0." in out
-    assert "Depth 1 pays: 2.00 tokens a pass, a pass costs 1.50." in out
+    assert "Depth 1 pays: 2.00 tokens a round, a round costs 1.50." in out
     assert "Identical text: yes." in out
     assert "This is why." in out
     assert "1.25 s" in out, "prefill stands apart"
@@ -257,7 +257,31 @@ def test_a_lane_without_drafts_accepted_is_explained(capsys: pytest.CaptureFixtu
     assert cli.main(["compare", "-m", "model", "--depths", "0,2,4", "the sea"], load=load) == 0
     out = capsys.readouterr().out
     assert "Fastest: depth 0; no lane that drafts reaches its speed." in out
-    assert "Depth 2 is slower: 1.00 tokens a pass, since only 0 % of its drafts are accepted." in out
+    assert "Depth 2 is slower: 1.00 tokens a round, since only 0 % of its drafts are accepted." in out
+
+
+def test_lanes_that_are_not_told_apart_have_no_winner(capsys: pytest.CaptureFixture[str]) -> None:
+    class Scattering(LanesEngine):
+        """Of which the passes with drafts take as long as those without, one time less, one time more."""
+
+        times = 0
+
+        def _lane(self, depth: int, most: int, ids: Sequence[int]) -> Iterator[Event]:
+            self.times += depth > 0
+            for event in super()._lane(0, most, ids):
+                if isinstance(event, Verified) and depth:
+                    event = replace(event, verify_seconds=0.9 if self.times % 2 else 1.1)
+                yield event
+
+    def load(path: str, settings: LoadSettings, progress: object) -> Scattering:
+        return Scattering(Path(path), settings)
+
+    assert cli.main(["compare", "-m", "model", "--depths", "0,1", "the sea"], load=load) == 0
+    out = capsys.readouterr().out
+    assert "No lane is clearly the fastest: mtp 1 (1.00 ± 0.10), depth 0 (1.00)" in out or (
+        "No lane is clearly the fastest: depth 0 (1.00), mtp 1 (1.00 ± 0.10)" in out
+    )
+    assert "Depth 1 is as fast as depth 0, as far as its runs can tell: 1.00 ± 0.10" in out
 
 
 def test_the_real_engine_writes_one_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

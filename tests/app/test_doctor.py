@@ -84,6 +84,14 @@ def test_what_was_not_measured_is_called_so(finds: Say, capsys: pytest.CaptureFi
     assert "forecast)" not in out
 
 
+def test_products_of_weights_stored_otherwise(finds: Say, capsys: pytest.CaptureFixture[str]) -> None:
+    finds(replace(ALL, checkpoint=replace(V3, dtype="BF16", kernel_bytes_per_second=25.0 * GB)))
+    assert cli.main(["doctor", "model"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "FP8 products 20.00 GB/s of weights, for one token" in lines
+    assert "BF16 products 25.00 GB/s of weights, for one token" in lines
+
+
 def test_json(finds: Say, capsys: pytest.CaptureFixture[str]) -> None:
     finds(ALL)
     assert cli.main(["doctor", "model", "--json"]) == 0

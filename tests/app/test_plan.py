@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app import cli
-from engine.offload import memory
+from engine.checkpoint.tensor import Dtype
+from engine.offload import kernel_speed, memory
+from engine.offload.forecast import Multiplier
 from tests.engine.checkpoint.files import write_checkpoint
 from tests.engine.offload.made import TINY, TINY_CONFIG, records_of
 
@@ -79,6 +81,19 @@ def test_json_is_one_object(model: str, capsys: pytest.CaptureFixture[str]) -> N
     assert [one["depth"] for one in rounds] == [0, 1, 2, 3, 4]
     assert {one["bound"] for one in rounds} == {"the multiplier"}
     assert rounds[0]["seconds"] == rounds[0]["computing_seconds"] > 0
+
+
+@pytest.mark.parametrize("stored", [Dtype.F8_E4M3, Dtype.BF16])
+def test_the_multiplier_is_measured_with_weights_as_they_are_stored(
+    stored: Dtype, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    multipliers = {Dtype.F8_E4M3: Multiplier(1e-9, 0.0), Dtype.BF16: Multiplier(2e-9, 0.0)}
+    monkeypatch.setattr(kernel_speed, "measure_multiplier", lambda dtype: multipliers[dtype])
+    records = records_of(TINY_CONFIG, stored=stored)
+    tensors = {name: (each.dtype, each.shape) for name, each in records.items()}
+    write_checkpoint(tmp_path / "model", tensors, TINY)
+    found = planned(capsys, str(tmp_path / "model"), "--ram", "100MB", "--disk-speed", "1GB/s")
+    assert found["forecast"]["weights_per_second"] == round(multipliers[stored].weights_per_second)
 
 
 def test_the_default_is_a_share_of_what_is_available(

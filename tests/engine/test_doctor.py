@@ -9,6 +9,10 @@ import pytest
 
 from engine import doctor
 from engine.advice import advice
+from engine.checkpoint.audit import audit
+from engine.checkpoint.checkpoint import open_checkpoint
+from engine.checkpoint.tensor import Dtype
+from engine.config import ModelConfig
 from engine.doctor import (
     CheckpointFacts,
     Diagnosis,
@@ -21,12 +25,17 @@ from engine.doctor import (
 )
 from engine.errors import CheckpointError
 from engine.offload.control_groups import MemoryGroup, core_quota
+from engine.offload.forecast import forecast
 from engine.offload.measure import DriveSpeed
+from engine.offload.plan import CPU, make_plan
+from engine.offload.units import inventory
 from tests.engine.tiny import SPECS, TinySpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from engine.kernels.cpu import CpuKernels
 
 GB = 1_000_000_000
 PROCESSOR = Processor(
@@ -46,6 +55,8 @@ V3 = CheckpointFacts(
     path="/models/DeepSeek-V3",
     bytes=688_600_000_000,
     stored_bytes=688_600_000_000,
+    dtype="F8_E4M3",
+    kernel_bytes_per_second=20.0 * GB,
     direct=True,
     drive=DriveSpeed(1.0 * GB, 1.15 * GB, 4),
     budget_bytes=12 * GB,
@@ -94,8 +105,8 @@ def test_what_would_fit_into_more() -> None:
 
 
 def test_nothing_is_forecast_from_what_was_not_measured() -> None:
-    for forecast in (None, TokenForecast(23.0 * GB, None, None), TokenForecast(23.0 * GB, None, 2.0)):
-        text = said(replace(V3, drive=None, forecast=forecast))
+    for token in (None, TokenForecast(23.0 * GB, None, None), TokenForecast(23.0 * GB, None, 2.0)):
+        text = said(replace(V3, drive=None, forecast=token))
         assert "forecast)" not in text
         assert "is the limit" not in text
         assert "too small for its drive to be measured" in text
@@ -216,9 +227,15 @@ def test_no_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert core_quota(tmp_path / "proc", tmp_path / "cgroup") is None
 
 
+SPEEDS = {Dtype.F8_E4M3: 20.0 * GB, Dtype.BF16: 30.0 * GB, Dtype.F16: 24.0 * GB, Dtype.F32: 36.0 * GB}
+
+
 @pytest.fixture
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "kernel_bandwidth", lambda _: 20.0 * GB)
+    def kernel_bandwidth(_kernels: CpuKernels, dtype: Dtype = Dtype.F8_E4M3) -> float:
+        return SPEEDS[dtype]
+
+    monkeypatch.setattr(doctor, "kernel_bandwidth", kernel_bandwidth)
 
 
 @pytest.mark.usefixtures("_fast")
@@ -239,13 +256,37 @@ def test_a_real_checkpoint(tiny: Callable[[TinySpec], Path]) -> None:
 
 
 @pytest.mark.usefixtures("_fast")
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("FP8", Dtype.F8_E4M3), ("BF16", Dtype.BF16), ("F16", Dtype.F16), ("F32", Dtype.F32)],
+)
+def test_products_take_what_weights_stored_so_take(
+    name: str, dtype: Dtype, tiny: Callable[[TinySpec], Path]
+) -> None:
+    steps: list[str] = []
+    folder = tiny(SPECS[name])
+    facts = diagnose(str(folder), steps.append).checkpoint
+    assert facts is not None
+    assert facts.forecast is not None
+    assert (facts.dtype, facts.kernel_bytes_per_second) == (dtype.value, SPEEDS[dtype])
+    assert (f"measuring the kernels on {name} weights" in steps) == (dtype is not Dtype.F8_E4M3)
+    with open_checkpoint(folder) as checkpoint:
+        config = ModelConfig.from_json(checkpoint.config, folder / "config.json")
+        stock = inventory(checkpoint, config, audit(checkpoint, config))
+    plan = make_plan(stock, config, 64, {CPU: 10**12})
+    weights = forecast(plan, stock, config).rounds[0].cost.work.weights
+    assert facts.forecast.computing_seconds == pytest.approx(weights * dtype.bytes / SPEEDS[dtype])
+
+
+@pytest.mark.usefixtures("_fast")
 def test_too_little_memory_is_said_and_is_no_failure(
     tiny: Callable[[TinySpec], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "available_bytes", lambda: 1000)
-    found = diagnose(str(tiny(SPECS["FP8"])))
+    found = diagnose(str(tiny(SPECS["BF16"])))
     assert found.processor.kernel_bytes_per_second is None
     assert found.checkpoint is not None
+    assert found.checkpoint.kernel_bytes_per_second is None
     assert found.checkpoint.refusal is not None
     assert found.checkpoint.refusal in advice(found)
 

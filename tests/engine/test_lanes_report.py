@@ -118,6 +118,34 @@ def test_the_spread_is_half_the_range_over_the_whole() -> None:
     assert report.row(0).spread == pytest.approx((1 - 0.5) / 2 / (10 / 15))
 
 
+def test_a_ratio_scatters_by_half_the_range_of_its_repeats() -> None:
+    runs = {(0, 0, 0): slow(TEXT, 1.0), (1, 0, 0): fast(TEXT)}
+    assert report_of(runs).ratio_spread(1) is None, "one repeat says nothing of it"
+    runs |= {(0, 0, 1): slow(TEXT, 2.0), (1, 0, 1): fast(TEXT)}
+    report = report_of(runs)
+    assert report.ratio_spread(1) == pytest.approx((2.5 - 1.25) / 2), "each over the base of its own repeat"
+    assert report.ratio_spread(0) == 0
+    assert report.ratio(1) == pytest.approx((10 / 8) / (10 / 15))
+    assert report.best == 1
+    assert report.best_is_clear
+    assert not report.are_alike(0, 1)
+
+
+def test_lanes_within_what_they_scatter_are_not_told_apart() -> None:
+    runs = {(0, 0, 0): slow(TEXT, 0.7), (1, 0, 0): fast(TEXT), (0, 0, 1): slow(TEXT, 0.9)}
+    report = report_of({**runs, (1, 0, 1): fast(TEXT)})
+    assert report.ratio(1) == pytest.approx(0.8 * 1.25)
+    assert report.are_alike(1, 0)
+    assert not report.best_is_clear
+
+
+def test_a_lane_that_says_something_else_differs() -> None:
+    report = report_of({(0, 0, 0): slow(TEXT), (1, 0, 0): fast([*TEXT[:5], 99])})
+    assert report.differs(1)
+    assert not report.differs(0)
+    assert not report_of({(0, 0, 0): slow(TEXT[:3]), (1, 0, 0): fast(TEXT)}).differs(1)
+
+
 def test_the_readout_is_of_passes() -> None:
     readout = report_of({(0, 0, 0): slow(TEXT), (1, 0, 0): fast(TEXT)}).readout(1)
     assert readout.length == 2.5
@@ -153,7 +181,8 @@ def test_json_has_these_keys_and_no_others() -> None:
     assert (data["interleaved"], data["identical_text"]) == (True, True)
     for lane in data["lanes"]:
         assert list(lane) == [
-            "mode", "depth", "tokens", "tokens_per_second", "spread", "ratio", "acceptance_by_position",
-            "mean_length", "loads_per_token", "bytes_per_token", "draft_share", "wait_share",
+            "mode", "depth", "tokens", "tokens_per_second", "spread", "ratio", "ratio_spread",
+            "acceptance_by_position", "mean_length", "loads_per_token", "bytes_per_token", "draft_share",
+            "wait_share",
         ]  # fmt: skip
     assert [(lane["mode"], lane["depth"]) for lane in data["lanes"]] == [("ordinary", 0), ("auto", None)]

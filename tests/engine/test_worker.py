@@ -34,6 +34,8 @@ END_SECONDS = 10.0  # the promise is one; a loaded machine is given more
 
 Line = dict[str, object]
 
+LANES: list[Line] = [{"mode": "ordinary", "depth": 0}, {"mode": "mtp", "depth": 2}]
+
 
 class Client:
     """A worker process and its lines."""
@@ -169,8 +171,8 @@ def test_oldest_turns_are_left_out_of_a_chat_that_is_to_fit(client: Client) -> N
     (prefilled,) = [line for line in lines if line["event"] == "prefilled"]
     assert lines[0]["event"] == "header"  # one turn fewer was enough, so nothing more is left out
     assert int(str(prefilled["prompt_tokens"])) <= 48
-    client.send({"command": "measure", "messages": whole, "depths": [0], "max_tokens": 2, "fit": True})
-    assert client.until("measured")[-1]["complete"] is True
+    client.send({"command": "compare", "messages": whole, "lanes": LANES[:1], "max_tokens": 2, "fit": True})
+    assert client.until("lanes_finished")[-1]["complete"] is True
     client.send({"command": "generate", "messages": whole})
     assert "context holds 64" in str(client.until("finished")[-1]["message"])
 
@@ -332,34 +334,49 @@ def test_the_wiring_lab_reports_and_is_refused_without_a_layer(client: Client) -
     assert "no MTP layer" in refused["message"]
 
 
-def test_measuring_runs_the_same_reply_at_every_depth(client: Client) -> None:
+@pytest.mark.parametrize(
+    ("name", "mode", "sentence"),
+    [("model", "model", "needs a second checkpoint"), ("no-mtp", "mtp", "no MTP layer")],
+)
+def test_a_mode_that_cannot_run_is_refused_while_comparing_too(
+    client: Client, name: str, mode: str, sentence: str
+) -> None:
+    client.load(name)
+    client.send({"command": "compare", "ids": [5], "lanes": LANES[:1], "max_tokens": 10**9})
+    client.until("verified")
+    client.send({"command": "set", "mode": mode, "depth": 6, "pace": 3}, {"command": "cancel"})
+    (refused,) = [line for line in client.until("lanes_finished") if line["event"] == "error"]
+    assert refused["command"] == "set"
+    assert sentence in str(refused["message"])
+    header, *_, finished = client.reply(options={"max_tokens": 2})
+    assert isinstance(header, Header)
+    assert header.options.mode != mode
+    assert header.options.depth != 6
+    assert isinstance(finished, Finished)
+    assert finished.reason is FinishReason.LENGTH
+
+
+def test_a_mode_that_can_run_holds_after_the_comparison(client: Client) -> None:
     client.load()
-    client.send({"command": "set", "pace": 0.001, "depth": 7})  # a thousand seconds a round
-    client.send({"command": "measure", "ids": [5, 6, 7], "depths": [0, 1, 2], "max_tokens": 12})
-    lines = client.until("measured")
-    assert lines[-1] == {"event": "measured", "complete": True}
-    for depth in (0, 1, 2):
-        lane = [{k: v for k, v in line.items() if k != "lane"} for line in lines if line.get("lane") == depth]
-        events = list(map(from_json, lane))
-        assert isinstance(events[0], Header)
-        assert events[0].options.depth == depth
-        rounds = [event for event in events if isinstance(event, Verified)]
-        assert sum(len(event.tokens) for event in rounds) == 12
-        assert max(event.depth for event in rounds) == depth
-    client.send({"command": "set", "pace": 0})
+    client.send({"command": "compare", "ids": [5], "lanes": LANES, "max_tokens": 10**9})
+    client.until("verified")
+    client.send({"command": "set", "mode": "ngram"}, {"command": "cancel"})
+    rounds = [line for line in client.until("lanes_finished") if line["event"] == "verified"]
+    assert {line["mode"] for line in rounds} <= {"mtp", "ordinary"}
     header = client.reply(options={"max_tokens": 2})[0]
     assert isinstance(header, Header)
-    assert header.options.depth == 7
+    assert header.options.mode is Mode.NGRAM
 
 
-def test_cancel_ends_all_of_a_measurement(client: Client) -> None:
+def test_ids_that_no_vocabulary_has_are_left_aside(client: Client) -> None:
     client.load()
-    client.send({"command": "measure", "ids": [5], "depths": [0, 1, 2], "max_tokens": 10**9})
-    client.until("verified")
-    client.send({"command": "cancel"})
-    lines = client.until("measured")
-    assert lines[-1]["complete"] is False
-    assert {line["lane"] for line in lines[:-1]} == {0}
+    messages = [
+        {"role": "user", "content": "the sea"},
+        {"role": "assistant", "content": "blue", "ids": [99999999999]},
+        {"role": "user", "content": "the sky"},
+    ]
+    client.send({"command": "generate", "messages": messages, "options": {"max_tokens": 2}})
+    assert client.until("finished")[-1]["reason"] == "length"
 
 
 def test_a_cache_is_kept_and_recalled_in_the_order_of_the_jobs(client: Client, tmp_path: Path) -> None:
@@ -427,8 +444,6 @@ def test_a_refused_cache_is_an_error_and_the_next_reply_works(
         (b'{"command":"generate","ids":[1],"options":{"depth":9}}', "depth must be from 0 to 8"),
         (b'{"command":"generate","ids":[1],"options":{"dept":9}}', "did you mean depth"),
         (b'{"command":"generate","ids":[1],"options":3}', "options must be an object"),
-        (b'{"command":"measure","ids":[1]}', "depths must be"),
-        (b'{"command":"measure","ids":[1],"depths":[9]}', "depths must be"),
         (b'{"command":"set","temperature":NaN}', "temperature must be"),
         (b'{"command":"set","pace":-1}', "pace must be"),
         (b'{"command":"set","mode":"fast"}', "mode must be one of"),

@@ -160,14 +160,6 @@ def test_one_that_fails_ends_once_with_the_reason(client: Client, name: str, sen
     assert ended(client) == LanesFinished(complete=True)
 
 
-def test_measuring_in_mode_auto_measures_the_mtp_layer(client: Client) -> None:
-    client.load()
-    client.send({"command": "set", "mode": "auto"})
-    client.send({"command": "measure", "ids": [5, 6, 7], "depths": [0, 2], "max_tokens": 3})
-    headers = [line for line in client.until("measured") if line["event"] == "header"]
-    assert [line["options"]["mode"] for line in headers] == ["mtp", "mtp"]  # type: ignore[index]
-
-
 def test_the_real_demo_decodes_the_same_text_in_every_lane() -> None:
     client = Client([sys.executable, "-m", "engine.worker"]).listen()
     try:

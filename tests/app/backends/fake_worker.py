@@ -38,7 +38,7 @@ class FakeWorker:
                 self.cancelled.set()
             elif name == "quit" and self.path != "deaf":
                 break
-            elif name in ("load", "generate", "measure", "compare"):
+            elif name in ("load", "generate", "compare"):
                 self.jobs.put(command)
         if self.path == "deaf":
             time.sleep(3600)
@@ -50,10 +50,8 @@ class FakeWorker:
                 self.load(str(job["path"]))
             elif job["command"] == "generate":
                 self.generate(job)
-            elif job["command"] == "compare":
-                self.compare(job)
             else:
-                self.measure(job)
+                self.compare(job)
 
     def load(self, path: str) -> None:
         self.path = path
@@ -131,14 +129,6 @@ class FakeWorker:
         say({"event": "finished", "reason": "length", "tokens": 4, "seconds": 1.0, "compare": tag})
         if self.path != "endless":
             say({"event": "lanes_finished", "complete": True})
-
-    def measure(self, job: Line) -> None:
-        if self.path == "refuses-replies":
-            say({"event": "error", "command": "measure", "message": "It has no tokenizer."})
-            return
-        for depth in job["depths"]:  # type: ignore[attr-defined]
-            say({"event": "finished", "reason": "length", "tokens": 4, "seconds": 1.0, "lane": depth})
-        say({"event": "measured", "complete": True})
 
 
 if __name__ == "__main__":

@@ -15,19 +15,16 @@ from app.backends.base import (
     Backend,
     ChatMessage,
     ComparisonNews,
-    LaneEvent,
     Loaded,
     Loading,
     Lost,
-    Measured,
     Memory,
     Refused,
     Trimmed,
 )
 from app.backends.local import LocalBackend
 from engine.events import Finished, FinishReason, Header, Verified
-from engine.lanes import Lane, LanesFinished, LanesPlanned
-from engine.lanes import LaneEvent as ComparedEvent
+from engine.lanes import Lane, LaneEvent, LanesFinished, LanesPlanned
 from engine.options import Mode
 from engine.surface import LoadSettings
 from tests.app.backends.waiting import is_gone, news_until, only, until, wait_until
@@ -104,15 +101,6 @@ def test_what_is_set_is_sent_and_a_bad_value_is_refused_at_once(make: Callable[.
     news_until(backend, lambda each: isinstance(each, Verified) and each.depth == 3)
 
 
-def test_measuring_is_lanes_and_an_end(make: Callable[..., LocalBackend]) -> None:
-    backend = make("model")
-    backend.measure(HELLO, (0, 2), 8)
-    news = news_until(backend, lambda each: isinstance(each, Measured))
-    assert [each.depth for each in only(news, LaneEvent)] == [0, 2]
-    assert not only(news, Finished)  # they are the lanes'
-    assert only(news, Measured) == [Measured(complete=True)]
-
-
 LANES = (Lane(Mode.ORDINARY, 0), Lane(Mode.AUTO, 0), Lane(Mode.MTP, 2))
 
 
@@ -141,7 +129,7 @@ def test_comparing_is_news_of_lanes_and_an_end(make: Callable[..., LocalBackend]
         "fit": True,
         "messages": [{"role": "user", "content": "hello"}],
     }
-    assert finished == ComparedEvent(1, 0, Finished(FinishReason.LENGTH, 4, 1.0))
+    assert finished == LaneEvent(1, 0, Finished(FinishReason.LENGTH, 4, 1.0))
     assert end == LanesFinished(complete=True)
     assert not only(news, Finished)  # it is a lane's
 
@@ -171,15 +159,14 @@ def test_a_comparison_ends_once_whatever_becomes_of_it(
     assert not ends(list(backend.drain()))
 
 
-def test_a_refused_reply_and_measurement_still_end(make: Callable[..., LocalBackend]) -> None:
+def test_a_refused_reply_and_comparison_still_end(make: Callable[..., LocalBackend]) -> None:
     backend = make("refuses-replies")
     backend.generate(HELLO, {})
     finished = until(backend, Finished)
     assert (finished.reason, finished.message) == (FinishReason.ERROR, "It has no tokenizer.")
-    backend.measure(HELLO, (0,), 8)
-    news = news_until(backend, lambda each: isinstance(each, Measured))
-    assert only(news, Refused) == [Refused("measure", "It has no tokenizer.")]
-    assert only(news, Measured) == [Measured(complete=False)]
+    compare(backend)
+    news = news_until(backend, lambda each: isinstance(each, ComparisonNews))
+    assert ends(news) == [LanesFinished(complete=False, message="It has no tokenizer.")]
 
 
 def test_a_refused_load_is_lost_in_the_workers_own_words(make: Callable[..., LocalBackend]) -> None:
@@ -248,8 +235,6 @@ def test_a_worker_that_cannot_be_started_is_lost() -> None:
     assert "could not be started" in until(backend, Lost).message
     backend.generate(HELLO, {})
     assert until(backend, Finished).reason is FinishReason.ERROR
-    backend.measure(HELLO, (0,), 8)
-    assert until(backend, Measured) == Measured(complete=False)
     compare(backend)
     assert "restart it" in str(ends(list(backend.drain()))[0].message)
     backend.step()

@@ -110,12 +110,11 @@ def test_it_answers_nothing(tmp_path: Path) -> None:
     backend = player.backend
     assert not backend.is_live
     backend.generate((), {})
-    backend.measure((), (0,), 8)
     backend.compare((), (Lane(Mode.MTP, 2),), 8, 1, {})
     backend.change({"pace": 0})  # as every chat does
     backend.change({"depth": 2})
     refused = player.after(0)
-    assert [each.command for each in refused if isinstance(each, Refused)] == ["generate", "measure", "set"]
+    assert [each.command for each in refused if isinstance(each, Refused)] == ["generate", "set"]
     (end,) = [each.news for each in refused if isinstance(each, ComparisonNews)]
     assert isinstance(end, LanesFinished)
     assert "recording" in str(end.message)

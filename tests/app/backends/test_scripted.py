@@ -11,11 +11,9 @@ from app.backends.base import (
     Backend,
     ChatMessage,
     ComparisonNews,
-    LaneEvent,
     Loaded,
     Loading,
     Lost,
-    Measured,
     Refused,
     Trimmed,
 )
@@ -24,8 +22,7 @@ from app.backends.scripted_text import script
 from engine.decoding.counters import Counters
 from engine.event_json import from_json, to_json
 from engine.events import Drafted, Finished, FinishReason, Header, Origin, Verified
-from engine.lanes import Lane, LanesFinished, LanesPlanned, LanesPrepared
-from engine.lanes import LaneEvent as ComparedEvent
+from engine.lanes import Lane, LaneEvent, LanesFinished, LanesPlanned, LanesPrepared
 from engine.lanes_report import LanesReport
 from engine.options import MAX_DEPTH, Mode
 from tests.app.backends.waiting import only
@@ -223,30 +220,13 @@ def test_cancel_ends_all_that_was_asked_for() -> None:
     for _ in range(4):
         backend.drain()
     backend.generate(HELLO, {})
-    backend.measure(HELLO, (0, 1), 8)
+    backend.compare(HELLO, LANES, 8, 1, {})
     backend.cancel()
     news = list(backend.drain())
     assert [each.reason for each in only(news, Finished)] == [FinishReason.CANCELLED] * 2
     assert only(news, Finished)[0].tokens > 1
-    assert only(news, Measured) == [Measured(complete=False)]
+    assert [each.news for each in only(news, ComparisonNews)] == [LanesFinished(complete=False)]
     assert not backend.drain()
-
-
-def test_measuring_decodes_the_same_tokens_at_each_depth() -> None:
-    backend = loaded()
-    said = text(reply(backend))
-    backend.change({"depth": 7, "pace": 0.001})
-    backend.measure(HELLO, (0, 1, 4), 32)
-    news = [each for heard in drains(backend) for each in heard]
-    lanes = only(news, LaneEvent)
-    for depth in (0, 1, 4):
-        events: list[News] = [each.event for each in lanes if each.depth == depth]
-        assert only(events, Header)[0].options.depth == depth
-        assert max(each.depth for each in only(events, Verified)) == depth
-        assert len(text(events)) > 0
-        assert said.startswith(text(events))
-        assert only(events, Finished)[0].tokens == 32
-    assert news[-1] == Measured(complete=True)
 
 
 LANES = (Lane(Mode.ORDINARY, 0), Lane(Mode.MTP, 2), Lane(Mode.AUTO, 0))
@@ -257,7 +237,7 @@ def compared(backend: ScriptedBackend) -> tuple[LanesReport, list[object]]:
     news = [each.news for heard in drains(backend) for each in only(heard, ComparisonNews)]
     report = LanesReport(LANES)
     for each in news:
-        if isinstance(each, ComparedEvent):
+        if isinstance(each, LaneEvent):
             report.observe(0, each)
     return report, list(news)
 
@@ -307,16 +287,6 @@ def test_a_comparison_that_is_cancelled_refused_or_lost_ends_once() -> None:
     assert not news[-1].news.complete  # type: ignore[union-attr]
     backend.compare(HELLO, LANES, 32, 1, {})
     assert "restart it" in str(compared(backend)[1])
-
-
-def test_measuring_in_mode_auto_measures_the_mtp_layer() -> None:
-    backend = loaded()
-    backend.change({"mode": "auto"})
-    backend.measure(HELLO, (1,), 8)
-    lanes = [each for heard in drains(backend) for each in only(heard, LaneEvent)]
-    events: list[News] = [each.event for each in lanes]
-    assert only(events, Header)[0].options.mode is Mode.MTP
-    assert max(each.depth for each in only(events, Verified)) == 1
 
 
 def test_bad_settings_are_refused() -> None:

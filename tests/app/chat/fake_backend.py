@@ -61,9 +61,6 @@ class FakeBackend:
     def step(self) -> None:
         self.commands.append(("step", None))
 
-    def measure(self, messages: Sequence[ChatMessage], depths: Sequence[int], max_tokens: int) -> None:
-        self.commands.append(("measure", (tuple(messages), tuple(depths), max_tokens)))
-
     def compare(
         self,
         messages: Sequence[ChatMessage],

@@ -206,9 +206,73 @@ async def test_the_last_prompt_is_edited(tmp_path: Path) -> None:
         await wait_until(pilot, lambda: len(app.chat.conversation.exchanges) == 1 and idle(app))
         await pilot.press("ctrl+t", "e")
         await wait_until(pilot, lambda: app.chat_screen.prompt.text == "wrnog")
-        assert not app.chat.conversation.exchanges
+        assert "editing" in shown(app)
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: app.chat_screen.prompt.text == "")
+        assert [exchange.user for exchange in app.chat.conversation.exchanges] == ["wrnog"]
+        await pilot.press("ctrl+t", "e")
+        await wait_until(pilot, lambda: app.chat_screen.prompt.text == "wrnog")
+        await pilot.press("s", "enter")
+        await wait_until(pilot, lambda: app.chat.conversation.exchanges[0].user == "wrnogs" and idle(app))
+        assert len(app.chat.conversation.exchanges) == 1
     _, conversation = Sessions(tmp_path).resume(Sessions(tmp_path).list()[0].id, print)
-    assert not conversation.exchanges
+    assert [exchange.user for exchange in conversation.exchanges] == ["wrnogs"]
+
+
+async def test_a_prompt_that_is_refused_stays_in_the_field(tmp_path: Path) -> None:
+    app = made_app(tmp_path, pace=5.0)
+    async with app.run_test(size=SIZE) as pilot:
+        await sent(pilot, "hi")
+        await wait_until(pilot, lambda: app.chat.status is Status.REPLYING)
+        await sent(pilot, "more")
+        await pilot.pause()
+        assert app.chat_screen.prompt.text == "more"
+        await pilot.press("escape", "enter")
+        await wait_until(pilot, lambda: len(app.chat.conversation.exchanges) == 2)
+        assert app.chat.conversation.exchanges[1].user == "more"
+
+
+async def test_a_draft_is_not_lost_to_a_command(tmp_path: Path) -> None:
+    app = made_app(tmp_path)
+    async with app.run_test(size=SIZE) as pilot:
+        await wait_until(pilot, lambda: idle(app))
+        await pilot.press(*"abc")
+        app.chat_screen.begin_command("seed")
+        assert app.chat_screen.prompt.text == "/seed "
+        await pilot.press("ctrl+z")
+        assert app.chat_screen.prompt.text == "abc"
+        app.chat_screen.begin_command("seed")
+        await pilot.press("up")
+        assert app.chat_screen.prompt.text == "abc"
+        await pilot.press("d", "down")
+        assert app.chat_screen.prompt.text == "abcd", "what was recalled and changed is a draft of its own"
+
+
+async def test_the_system_prompt_is_shown_to_be_changed(tmp_path: Path) -> None:
+    app = made_app(tmp_path)
+    async with app.run_test(size=SIZE) as pilot:
+        await wait_until(pilot, lambda: idle(app))
+        app.chat.set_system("Be brief.")
+        await app.chat_screen.action_verb("system")
+        assert app.chat_screen.prompt.text == "/system Be brief."
+        assert app.chat.conversation.system == "Be brief."
+        await app.chat_screen.action_verb("system", "off")
+        assert app.chat.conversation.system == ""
+
+
+async def test_a_token_that_was_taken_out_is_not_looked_at(tmp_path: Path) -> None:
+    app = made_app(tmp_path)
+    async with app.run_test(size=SIZE) as pilot:
+        await sent(pilot, "hi")
+        await wait_until(pilot, lambda: len(app.chat.conversation.exchanges) == 1 and idle(app))
+        await app.chat_screen.action_verb("inspect")
+        await wait_until(pilot, lambda: app.screen is not app.chat_screen)
+        app.chat.conversation.exchanges.clear()
+        await pilot.press("left")
+        await wait_until(pilot, lambda: app.screen is app.chat_screen)
+        app.chat_screen.transcript.cursor = 0, 0
+        await app.chat_screen.action_verb("inspect")
+        assert app.screen is app.chat_screen
 
 
 async def test_every_verb_is_in_the_palette_and_can_be_done(tmp_path: Path) -> None:

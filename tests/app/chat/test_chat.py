@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.backends.base import LaneEvent, Loading, Lost, Measured, Refused, Trimmed
+from app.backends.base import ComparisonNews, Loading, Lost, Refused, Trimmed
 from app.chat import Chat, Status
 from app.conversation import Change
 from engine.events import FinishReason
+from engine.lanes import LanesFinished
 from engine.options import Mode
 from tests.app.chat.fake_backend import (
     LOADED,
@@ -139,15 +140,6 @@ def test_greedy_has_one_answer_and_sampling_takes_the_next_seed(chat: Chat, back
     assert len(chat.conversation.exchanges) == 1
 
 
-def test_the_last_prompt_comes_back_for_editing(chat: Chat, backend: FakeBackend) -> None:
-    replied(chat, backend, "one")
-    replied(chat, backend, "two")
-    assert chat.take_back() == "two"
-    assert [exchange.user for exchange in chat.conversation.exchanges] == ["one"]
-    assert isinstance(chat.record, Lines)
-    assert chat.record.lines[-1] == ("cut", 1)
-
-
 def test_a_lost_engine_leaves_the_chat_and_comes_back(chat: Chat, backend: FakeBackend) -> None:
     chat.say("hi")
     backend.news += [header(), verified(0, (), "A"), finished(1, FinishReason.ERROR), Lost("It is gone.")]
@@ -166,14 +158,12 @@ def test_measuring_asks_for_every_depth_and_a_prompt_ends_it(chat: Chat, backend
     assert "no reply" in chat.pump().notices[0]
     replied(chat, backend)
     chat.measure()
-    [(_, depths, tokens)] = backend.given("measure")  # type: ignore[misc]
-    assert (depths, tokens) == ((0, 1, 2, 3, 4), 4)
-    backend.news.append(LaneEvent(0, verified(0, (), "A")))
-    chat.pump()
+    [(_, lanes, tokens, *_)] = backend.given("compare")  # type: ignore[misc]
+    assert ([lane.depth for lane in lanes], tokens) == ([0, 1, 2, 3, 4], 4)
     chat.say("never mind")
     assert backend.given("cancel") == [None]
     assert len(backend.given("generate")) == 1
-    backend.news.append(Measured(complete=False))
+    backend.news.append(ComparisonNews(LanesFinished(complete=False)))
     chat.pump()
     assert len(backend.given("generate")) == 2
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.backends.base import ChatMessage, ComparisonNews, LaneEvent, Lost
+from app.backends.base import ChatMessage, ComparisonNews, Lost
 from app.chat import Chat, Status
 from engine.lanes import Lane, LanesFinished
 from engine.options import Mode
@@ -106,12 +106,14 @@ def test_a_prompt_ends_it_and_is_sent_afterwards(chat: Chat, backend: FakeBacken
     assert chat.comparison is None  # the chat goes on
 
 
-def test_a_lost_engine_ends_it_and_a_waiting_prompt_waits_on(chat: Chat, backend: FakeBackend) -> None:
+def test_a_lost_engine_ends_it_and_a_waiting_prompt_is_given_back(chat: Chat, backend: FakeBackend) -> None:
     chat.compare("why?", (BASE, TWO))
     told(chat, backend, [*BEGIN, *slow(0)])
     chat.say("and then?")
     backend.news += [Lost("It is gone."), ComparisonNews(LanesFinished(False, "The engine was killed."))]
-    assert "It is gone." in chat.pump().notices
+    changed = chat.pump()
+    assert "It is gone." in changed.notices
+    assert changed.given_back == "and then?"
     assert chat.status is Status.LOST
     assert chat.comparison is not None
     assert chat.comparison.finished == LanesFinished(False, "It is gone.")
@@ -121,7 +123,7 @@ def test_a_lost_engine_ends_it_and_a_waiting_prompt_waits_on(chat: Chat, backend
     chat.restart()
     backend.news.append(LOADED)
     chat.pump()
-    assert len(backend.given("generate")) == 1
+    assert not backend.given("generate")
 
 
 def test_a_refused_one_says_why(chat: Chat, backend: FakeBackend) -> None:
@@ -168,7 +170,9 @@ def test_it_goes_with_the_prompt_that_is_taken_back(chat: Chat, backend: FakeBac
     chat.compare("why?", (BASE, TWO))
     told(chat, backend, WHOLE)
     assert chat.comparison is not None
-    chat.take_back()
+    chat.edit()
+    assert chat.comparison is not None
+    chat.say("how?")
     assert chat.comparison is None
 
 
@@ -209,9 +213,29 @@ def test_another_prompt_leaves_no_cache_of_the_chat_to_keep(
     assert chat.keep_cache()
 
 
-def test_measurements_and_comparisons_are_told_apart(chat: Chat, backend: FakeBackend) -> None:
-    chat.compare("why?", (BASE, TWO))
-    backend.news.append(LaneEvent(0, verified(0, (), "A")))
-    told(chat, backend, WHOLE)
-    assert chat.comparison is not None
-    assert chat.comparison.tokens_decoded(0) == 14
+def test_a_measurement_is_in_the_table_as_it_grows_and_is_no_comparison(
+    chat: Chat, backend: FakeBackend
+) -> None:
+    replied(chat, backend)
+    chat.measure()
+    [(_, lanes, max_tokens, repeats, options)] = backend.given("compare")  # type: ignore[misc]
+    assert lanes == (BASE, *(Lane(Mode.MTP, depth) for depth in (1, 2, 3, 4)))
+    assert (max_tokens, repeats, options) == (1, 2, {"temperature": 0.5})
+    told(chat, backend, [*BEGIN, *slow(0), *fast(0, lane=2)[:2]])
+    assert chat.comparison is None
+    assert chat.measurement is not None
+    rows = chat.figures.rows(Mode.MTP, 2)
+    assert [row.tokens for row in rows] == [6, 0, 3, 0, 0]
+    assert (rows[2].ratio, rows[2].spread) == (pytest.approx(1.5), None)
+    told(chat, backend, [*fast(0, lane=2)[2:], *slow(1), *fast(1, lane=2), LanesFinished(True)])
+    assert chat.measurement is None
+    assert chat.status is Status.READY
+    assert chat.figures.rows(Mode.MTP, 2)[2].spread == pytest.approx(0)
+
+
+def test_a_measurement_that_cannot_be_made_says_so(chat: Chat, backend: FakeBackend) -> None:
+    replied(chat, backend)
+    chat.measure()
+    backend.news.append(ComparisonNews(LanesFinished(False, "It has no tokenizer.")))
+    assert "It has no tokenizer." in chat.pump().notices
+    assert chat.status is Status.READY

@@ -103,11 +103,14 @@ def test_the_chat_s_table_has_the_same_figures() -> None:
     assert figures.chat.rounds == 0
 
 
-def test_of_an_incomplete_one_the_table_has_the_first_repeat() -> None:
+def test_of_an_incomplete_one_a_ratio_is_over_what_both_have() -> None:
     figures = Figures()
     run = taken(run_of(), [*BEGIN, *slow(0), *fast(0), *fast(1)[:2], LanesFinished(complete=False)])
     run.tell(figures)
-    assert figures.rows(Mode.MTP, 2)[2].tokens == 6
+    assert figures.rows(Mode.MTP, 2)[2].tokens == 9
+    found = figures.comparison(Mode.MTP, 2)
+    assert found is not None
+    assert found.lane.tokens == found.base.tokens == 6
     assert figures.ratio(Mode.MTP, 2) == pytest.approx(1.5)
 
 

@@ -46,3 +46,10 @@ async def test_without_a_checkpoint_it_says_so(tmp_path: Path) -> None:
 def test_a_folder_that_is_none_is_a_sentence(tmp_path: Path) -> None:
     assert str(tmp_path / "nowhere") in checkpoint_text(str(tmp_path / "nowhere"))
     assert "\n" not in checkpoint_text(str(tmp_path / "nowhere")).strip()
+
+
+def test_a_path_that_leads_nowhere_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert "loop does not exist" in checkpoint_text(str(tmp_path / "loop"))
+    assert "no home folder for '~nosuchuserhere/x'" in checkpoint_text("~nosuchuserhere/x")
+    assert "No file can be called 'a\\x00b'" in checkpoint_text("a\0b")

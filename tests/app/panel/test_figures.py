@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -10,9 +12,13 @@ from hypothesis import strategies as st
 
 from app.figures import SERIES_LENGTH, SMOOTHED_OVER, Figures, Setting
 from engine.decoding.counters import Counters
-from engine.events import Header, Verified
+from engine.lanes import Lane, LaneEvent
+from engine.lanes_report import LanesReport
 from engine.options import GenerateOptions, Mode
 from tests.app.panel.made import verified
+
+if TYPE_CHECKING:
+    from engine.events import Verified
 
 
 def row(figures: Figures, depth: int, mode: Mode = Mode.MTP, current: int = 0):
@@ -20,13 +26,16 @@ def row(figures: Figures, depth: int, mode: Mode = Mode.MTP, current: int = 0):
 
 
 def measured(*lanes: tuple[int, list[Verified]], options: GenerateOptions | None = None) -> Figures:
+    """Figures of one measurement, of which each lane was decoded as often as it is named."""
     figures = Figures()
-    figures.begin_measuring()
+    depths = list(dict.fromkeys(depth for depth, _ in lanes))
+    report = LanesReport([Lane(Mode.MTP, depth) for depth in depths])
+    repeats: Counter[int] = Counter()
     for depth, rounds in lanes:
-        chosen = (options or GenerateOptions()).changed({"depth": depth})
-        figures.observe_lane(depth, Header("m", chosen))
         for event in rounds:
-            figures.observe_lane(depth, event)
+            report.observe(0, LaneEvent(depths.index(depth), repeats[depth], event))
+        repeats[depth] += 1
+    figures.measured(Mode.MTP, report, options or GenerateOptions())
     return figures
 
 
@@ -160,11 +169,30 @@ def test_other_tokens_give_no_ratio():
 
 def test_a_new_measurement_forgets_the_lanes_of_its_mode_alone():
     figures = measured((0, BASE), (1, FAST))
-    figures.begin_measuring()
-    figures.observe_lane(0, Header("m", GenerateOptions(mode=Mode.NGRAM, depth=0)))
+    nothing = LanesReport([Lane(Mode.NGRAM, 0), Lane(Mode.NGRAM, 1)])
+    figures.measured(Mode.NGRAM, nothing, GenerateOptions())
     assert figures.ratio(Mode.MTP, 1) is not None
-    figures.observe_lane(0, Header("m", GenerateOptions(depth=0)))  # said without begin_measuring
+    figures.measured(Mode.MTP, nothing, GenerateOptions())
     assert figures.ratio(Mode.MTP, 1) is None
+
+
+def test_a_ratio_scatters_by_half_the_range_of_its_repeats():
+    slow = [FAST[0], *(replace(event, verify_seconds=0.25) for event in FAST[1:])]
+    figures = measured((0, BASE), (0, BASE), (1, FAST), (1, slow))
+    assert row(figures, 1).spread == pytest.approx((1.6 - 0.8) / 2)
+    assert row(figures, 1).ratio == pytest.approx(12 / 1.125 / 10)
+    found = figures.comparison(Mode.MTP, 1)
+    assert found is not None
+    assert found.is_within_spread
+
+
+def test_rounds_at_a_pace_or_of_another_day_are_in_no_row():
+    figures = Figures()
+    figures.observe(verified(1, [1, 2], depth=1), 1, at_full_speed=False)
+    assert figures.recent.tokens == figures.chat.tokens == 2
+    assert row(figures, 1).tokens == 0
+    figures.observe(verified(2, [1, 2], depth=1), 1)
+    assert row(figures, 1).tokens == 2
 
 
 def test_the_series_is_smoothed_and_bounded():
@@ -181,11 +209,9 @@ def test_the_version_tells_of_every_change():
     seen = {figures.version}
     figures.observe(verified(1), 0)
     seen.add(figures.version)
-    figures.observe_lane(0, Header("m", GenerateOptions()))
+    figures.measured(Mode.MTP, LanesReport([Lane(Mode.MTP, 0)]), GenerateOptions())
     seen.add(figures.version)
-    figures.observe_lane(0, verified(1))
-    seen.add(figures.version)
-    assert len(seen) == 4
+    assert len(seen) == 3
 
 
 rounds = st.builds(
@@ -210,8 +236,8 @@ def test_the_table_adds_up_to_the_chat(found):
 
 @given(st.integers(1, 40), st.lists(st.integers(1, 4), min_size=1, max_size=20), st.floats(0.01, 1))
 def test_both_sides_of_a_ratio_count_the_same_tokens(base_tokens, lengths, seconds):
-    base = [verified(n, [n], seconds=seconds) for n in range(1, base_tokens + 1)]
-    lane, at = [], 1
+    base = [verified(n, [n], seconds=seconds) for n in range(base_tokens + 1)]
+    lane, at = [verified(0, [0])], 1
     for number, length in enumerate(lengths, start=1):
         lane.append(verified(number, range(at, at + length), depth=3, seconds=0.2))
         at += length

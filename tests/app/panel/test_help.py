@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pytest
+from rich.style import Style
 from textual.binding import Binding
 from textual.screen import Screen
 from textual.widgets import Static, TextArea
 
 from app.screens.help import DEFINITIONS, TOPICS, HelpScreen, key_rows
 from app.setting_rules import View
+from app.transcript.paint import Painter
+from app.transcript.rows import Look
 from app.widgets.legend import Legend, legend_pieces
 from app.widgets.welcome import Welcome
 from tests.app.panel.made import Bare, screen_text, wait_until
@@ -133,6 +136,14 @@ async def test_the_legend_names_the_origins(columns):
 def test_kinds_differ_without_colours(view):
     attributes = [str(piece.spans[0].style).partition(" ")[2] for piece in legend_pieces(view)]
     assert len(set(attributes)) == len(attributes)
+
+
+def test_steps_of_surprise_look_in_the_legend_as_they_do_in_the_text():
+    styles = [str(piece.spans[0].style).partition(" ")[2] for piece in legend_pieces(View.SURPRISE)]
+    painter = Painter(Style(), lambda _component: Style())
+    for step, style in enumerate(styles):
+        assert painter.style(Look(f"surprise-{step}")) == Style.parse(style or "none")
+    assert styles[-1] == "bold reverse"
 
 
 async def test_every_view_can_be_drawn():

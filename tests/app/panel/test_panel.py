@@ -11,7 +11,7 @@ from app.figures import Figures
 from app.widgets.bars import PositionBars, bar
 from app.widgets.panel import SidePanel, choice_line, experts_lines, measured_lines, speed_line
 from engine.options import GenerateOptions, Mode
-from tests.app.panel.made import Bare, screen_text, styles_of, verified, wait_until
+from tests.app.panel.made import Bare, screen_text, verified, wait_until
 from tests.app.panel.test_figures import BASE, FAST, measured
 
 
@@ -124,13 +124,25 @@ async def test_the_newest_figures_are_drawn_in_the_end_however_often_they_come()
         assert drawn == 2
 
 
-async def test_the_ratio_at_the_top_is_green_above_1_and_amber_below():
+async def test_a_speed_at_a_pace_says_so():
     counters = busy_figures().recent
-    assert styles_of(speed_line(counters, 1.58, 31), "1.58×") == {"bold $success"}
-    assert styles_of(speed_line(counters, 0.83, 31), "0.83×") == {"bold $warning"}
-    assert speed_line(counters, None, 31).plain == "52.0 tokens/s"
-    assert len(speed_line(counters, 1.58, 27).plain) == 27
-    assert speed_line(counters, 1.58, 20).plain.endswith(" 1.58×"), "a narrow one keeps the figure"
+    assert speed_line(counters, 0.0, 31).plain == "52.0 tokens/s"
+    assert speed_line(counters, 12.0, 31).plain == "52.0 tokens/s" + "at a pace".rjust(31 - 13)
+    assert speed_line(counters, 12.0, 20).plain == "52.0 tokens/s", "a narrow one keeps the figure"
+
+
+async def test_ratios_say_by_how_much_they_scatter_where_there_is_room():
+    slow = [FAST[0], *(replace(event, verify_seconds=0.13) for event in FAST[1:])]
+    rows = measured((0, BASE), (0, BASE), (1, FAST), (1, slow)).rows(Mode.MTP, 2)
+    lines = measured_lines(rows, 28).plain.splitlines()
+    assert [line.split() for line in lines[1:4]] == [
+        ["0", "10.0", "1.00", "12"],
+        ["1", "15.7", "1.57±.03", "12"],
+        ["▸", "2", "–", "–", "–"],
+    ]
+    assert lines[1].index("1.00") == lines[2].index("1.57")
+    assert len({len(line) for line in lines}) == 1
+    assert measured_lines(rows, 24).plain.splitlines()[2].split() == ["1", "15.7", "1.57", "12"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from app.figures import Comparison, Figures
 from app.why import verdict, why
 from engine.decoding.counters import Counters
-from engine.events import Header
 from engine.options import Acceptance, GenerateOptions, Mode
 from tests.app.panel.made import verified
 from tests.app.panel.test_figures import BASE, FAST, measured
@@ -39,36 +38,38 @@ def lane(tokens=12, a_round=2, depth=2, **figures):
 
 def test_a_depth_that_pays():
     found = compared(lane(seconds=0.155), base())
-    assert verdict(found) == "Depth 2 pays: 2.00 tokens a pass, a pass costs 1.55."
+    assert verdict(found) == "Depth 2 pays: 2.00 tokens a round, a round costs 1.55."
 
 
 def test_a_slower_depth_whose_passes_wait_for_more_experts():
     found = compared(
         lane(seconds=0.26, loads=29, uses=50, wait=0.2, depth=3), base(loads=10, uses=20, wait=0.05), depth=3
     )
-    assert verdict(found) == "Depth 3 is slower: 2.00 tokens a pass, but a pass loads 2.9 times the experts."
+    assert (
+        verdict(found) == "Depth 3 is slower: 2.00 tokens a round, but a round loads 2.9 times the experts."
+    )
 
 
 def test_a_slower_depth_that_waits_for_nothing_uses_more_experts():
     found = compared(lane(seconds=0.26, loads=29, uses=50), base(loads=10, uses=20))
-    assert verdict(found) == "Depth 2 is slower: 2.00 tokens a pass, but a pass uses 2.5 times the experts."
+    assert verdict(found) == "Depth 2 is slower: 2.00 tokens a round, but a round uses 2.5 times the experts."
 
 
 def test_a_slower_depth_where_only_time_has_grown():
     found = compared(lane(seconds=0.26, uses=30), base(uses=20))
-    assert verdict(found) == "Depth 2 is slower: 2.00 tokens a pass, but a pass costs 2.60."
+    assert verdict(found) == "Depth 2 is slower: 2.00 tokens a round, but a round costs 2.60."
 
 
 def test_drafts_that_are_hardly_ever_accepted():
     found = compared(lane(a_round=1, depth=2, seconds=0.12), base())
     assert verdict(found) == (
-        "Depth 2 is slower: 1.00 tokens a pass, since only 0 % of its drafts are accepted."
+        "Depth 2 is slower: 1.00 tokens a round, since only 0 % of its drafts are accepted."
     )
 
 
 def test_sampling_names_the_rule():
     options = GenerateOptions(temperature=0.8)
-    assert "2.00 tokens a pass under coupled acceptance" in verdict(
+    assert "2.00 tokens a round under coupled acceptance" in verdict(
         compared(lane(seconds=0.155), base(), options=options)
     )
     rejection = options.changed({"accept": Acceptance.REJECTION})
@@ -85,12 +86,22 @@ def test_a_drafter_that_found_nothing():
     assert verdict(found) == "Depth 2 is slower: nothing was drafted in 12 tokens."
 
 
+def test_no_cause_is_named_within_what_the_runs_scatter():
+    near = Comparison(2, lane(seconds=0.19), base(), True, None, spread=0.06)
+    assert verdict(near) == (
+        "Depth 2 is as fast as depth 0, as far as its runs can tell: 1.05 ± 0.06 times the speed."
+    )
+    clear = Comparison(2, lane(seconds=0.155), base(), True, None, spread=0.06)
+    assert verdict(clear).startswith("Depth 2 pays")
+
+
 def test_what_is_missing_is_said():
     figures = Figures()
     options = GenerateOptions(depth=2)
     assert why(figures, options) == "Nothing is measured yet: ask something first."
     figures.observe(verified(1), 2)
     assert why(figures, options, "x").startswith("Not measured yet: press x in the transcript")
+    assert why(figures, options, "").startswith("Not measured yet: type /measure to decode")
     assert why(measured((0, BASE), (1, FAST)), GenerateOptions(depth=1)).startswith("Depth 1 pays")
     partly = measured((0, BASE), (1, FAST))
     partly.observe(verified(1), 2)
@@ -116,8 +127,7 @@ def test_depth_0_points_to_the_best():
     )
     slow = [verified(0, [1]), *(verified(n, [2 * n, 2 * n + 1], depth=1, seconds=0.25) for n in range(1, 4))]
     assert "Depth 0 is the fastest measured" in why(measured((0, BASE), (1, slow)), ordinary)
-    figures = Figures()
-    figures.observe_lane(0, Header("m", GenerateOptions(mode=Mode.ORDINARY, depth=0)))
+    figures = measured((0, BASE))
     assert why(figures, GenerateOptions(mode=Mode.ORDINARY, depth=3)).startswith("Nothing is drafted")
 
 
@@ -151,7 +161,7 @@ def test_the_verb_agrees_with_the_ratio(accepted, mine, other, uses, base_uses, 
     assert ("pays" in said) == (ratio > 1 and f"{ratio:.2f}" != "1.00")
     assert ("is slower" in said) == (ratio < 1 and f"{ratio:.2f}" != "1.00")
     assert ("breaks even" in said) == (f"{ratio:.2f}" == "1.00")
-    told = re.search(r": (\d+\.\d+) tokens a pass, (?:but )?a pass costs (\d+\.\d+)", said)
+    told = re.search(r": (\d+\.\d+) tokens a round, (?:but )?a round costs (\d+\.\d+)", said)
     if told and "breaks even" not in said:
         length, cost = map(float, told.groups())
         assert (length > cost) == (ratio > 1), "the numbers said must bear the verb out"

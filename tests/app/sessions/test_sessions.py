@@ -152,6 +152,38 @@ def test_chats_are_renamed_and_deleted(sessions: Sessions, notices: list[str]) -
     assert sessions.list() == ()
 
 
+def test_a_renamed_chat_stays_as_old_as_it_is(sessions: Sessions, notices: list[str]) -> None:
+    old = chat(sessions, notices, "one")
+    new = chat(sessions, notices, "two")
+    os.utime(old.path, ns=(1_234_567_891, 1_234_567_891))
+    sessions.rename(old.session_id, "The sky")
+    assert old.path.stat().st_mtime_ns == 1_234_567_891
+    latest = sessions.latest()
+    assert latest is not None
+    assert latest.id == new.session_id
+
+
+def test_what_cannot_be_looked_at_is_left_out(sessions: Sessions, notices: list[str]) -> None:
+    writer = chat(sessions, notices, "one")
+    (writer.path.parent / ".#other.jsonl").symlink_to("nowhere")
+    (writer.path.parent / "folder.jsonl").mkdir()
+    latest = sessions.latest()
+    assert latest is not None
+    assert latest.id == writer.session_id
+    assert sessions.list() == (latest,)
+    assert sessions.find(writer.session_id[:2]) == writer.path
+
+
+def test_a_damaged_cut_does_not_keep_a_chat_from_the_list(sessions: Sessions, notices: list[str]) -> None:
+    writer = chat(sessions, notices, "one")
+    with writer.path.open("a") as opened:
+        opened.write('{"cut":-1}\n')
+    (listed,) = sessions.list()
+    assert (listed.title, listed.turns) == ("one", 1)
+    with pytest.raises(UsageError, match="is damaged in line"):
+        sessions.resume(writer.session_id, notices.append)
+
+
 def test_a_resumed_chat_goes_on_in_its_file(sessions: Sessions, notices: list[str]) -> None:
     first = chat(sessions, notices, "one")
     sessions.rename(first.session_id, "Named")

@@ -157,5 +157,8 @@ def test_folders_follow_the_environment(tmp_path: Path, monkeypatch: pytest.Monk
     assert locations.exports_folder() == Path.cwd()
     assert locations.exports_folder("~/x") == Path.home() / "x"
     assert (locations.shipped_themes_folder() / "draftscope-dark.toml").is_file()
+    monkeypatch.setenv(locations.CONFIG_VARIABLE, "~nosuchuserhere/c")
+    with pytest.raises(UsageError, match="There is no home folder for '~nosuchuserhere/c': write the whole"):
+        locations.config_folder()
     monkeypatch.delenv(locations.CONFIG_VARIABLE)
     assert "draftscope" in str(locations.config_folder())

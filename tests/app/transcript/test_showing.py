@@ -251,3 +251,38 @@ async def test_a_frame_lays_out_and_paints_the_tail_alone(monkeypatch: pytest.Mo
         refreshed.clear()
         await app.take(pilot)
         assert not refreshed, "nothing has changed"
+
+
+def rendered(app: TranscriptApp) -> list[bool]:
+    return [turn.body.is_rendered for turn in app.transcript._rows.turns]
+
+
+async def test_where_it_is_wanted_a_reply_is_rendered_once_as_soon_as_it_is_finished() -> None:
+    app = TranscriptApp(growing())
+    async with app.run_test(size=WIDE) as pilot:
+        app.transcript.renders_finished = True
+        await app.take(pilot, verified(0, token("*one*"), token(" word")))
+        assert rendered(app) == [False]
+        await app.take(pilot, finished())
+        assert rendered(app) == [True]
+        assert "one word" in app.shown
+        app.transcript.toggle_markdown()
+        assert "*one* word" in app.shown
+        await app.take(pilot)
+        await pilot.resize_terminal(WIDE[0] - 10, WIDE[1])
+        await pilot.pause()
+        assert rendered(app) == [False], "as the user has it"
+
+
+async def test_replies_of_a_chat_that_is_opened_are_rendered_up_to_a_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.transcript.rows_view.RENDERED_AT_ONCE", 2)
+    app = TranscriptApp()
+    async with app.run_test(size=WIDE) as pilot:
+        app.transcript.renders_finished = True
+        app.transcript.show(chat(("a", "one"), ("b", "two"), ("c", "three")))
+        assert rendered(app) == [False, True, True]
+        await pilot.resize_terminal(WIDE[0] - 10, WIDE[1])
+        await pilot.pause()
+        assert rendered(app) == [False, True, True]

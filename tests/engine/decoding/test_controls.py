@@ -40,7 +40,7 @@ def test_mode_is_checked(value: object) -> None:
     assert controls.mode is Mode.MTP
 
 
-@pytest.mark.parametrize("value", [-0.5, float("nan"), float("inf"), "2", None])
+@pytest.mark.parametrize("value", [-0.5, float("nan"), float("inf"), 10**400, "2", None, True])
 def test_pace_is_checked(value: object) -> None:
     controls = Controls(has_mtp=True)
     with pytest.raises(UsageError, match="pace must be 0"):
@@ -91,6 +91,27 @@ def test_at_full_speed_nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     controls.hold(time.perf_counter())  # cancelled: at once, whatever the pace
     controls.pause()
     controls.hold(time.perf_counter())
+
+
+@pytest.mark.parametrize("pace", [1e-11, 5e-324])
+def test_at_a_tiny_pace_it_waits_no_longer_at_once_than_the_system_can(
+    monkeypatch: pytest.MonkeyPatch, pace: float
+) -> None:
+    controls = Controls(has_mtp=True)
+    waits: list[float] = []
+
+    def wait(_self: threading.Condition, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        waits.append(timeout)
+        if len(waits) == 3:
+            controls.pace = 0.0
+        return False
+
+    monkeypatch.setattr(threading.Condition, "wait", wait)
+    controls.pace = pace
+    controls.hold(time.perf_counter())
+    assert len(waits) == 3
+    assert 0 < max(waits) < threading.TIMEOUT_MAX
 
 
 class Elsewhere:

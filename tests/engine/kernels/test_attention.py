@@ -133,6 +133,19 @@ def test_latents_are_normed_and_the_shared_key_is_turned(shape: Shape, data: st.
     assert same_bits(piecewise, cache)
 
 
+@pytest.mark.parametrize("start", [-1, 6, 9])
+def test_positions_that_the_table_lacks_are_refused(start: int) -> None:
+    shape = Shape(heads=2, nope=4, rope=2, values=4, latent=16, tokens=3, start=0, seed=1)
+    rotary, _ = angles(shape.seed, 8, shape.rope)
+    q = normal(shape.seed, shape.tokens, shape.heads, shape.nope + shape.rope)
+    with pytest.raises(ValueError, match="outside a table of 8"):
+        CPU.latent_queries(q, CPU.matrix(*kv_b(torch.float32, shape)), shape.nope, rotary, start)
+    cache, kv = torch.zeros(20, shape.width), torch.zeros(3, shape.width)
+    with pytest.raises(ValueError, match=r"outside a (table of 8|cache of 20)"):
+        CPU.write_latents(kv, torch.ones(shape.latent), 1e-6, rotary, start, cache)
+    assert not cache.any()
+
+
 @settings(max_examples=60, deadline=None)
 @given(shape=shapes, scale=st.floats(0.01, 0.5))
 @example(shape=V3, scale=0.135234)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from functools import cache
 from typing import TYPE_CHECKING
@@ -142,6 +143,40 @@ def test_a_given_text_is_read_in_blocks(demo: Engine) -> None:
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
     with pytest.raises(UsageError, match="at least 12"):
         demo.wiring("Too short")
+
+
+def test_in_a_short_context_the_figures_are_those_of_short_texts(demo: Engine) -> None:
+    assert demo.tokenizer is not None
+    ids = demo.tokenizer.encode_raw(TEXT * 8)
+    with load("demo", ram="500MB", context=24) as short:
+        found = short.wiring(TEXT * 8)
+        with pytest.raises(ValueError, match="outside a table of 24"):
+            read_text(mtp_of(short).main, ids[:25], 0, nothing)
+        with pytest.raises(UsageError, match=r"context holds 24 tokens.* at least \d+"):
+            short.wiring()
+    assert found is not None
+    texts = [(ids[first : first + 24], 0) for first in range(0, len(ids) - 11, 24)]
+    expected = Lab(mtp_of(demo), nothing, nothing).report("", found.source, texts)
+    assert found == expected
+
+
+def test_the_least_context_for_the_models_own_replies_is_named() -> None:
+    with load("demo", ram="500MB", context=49) as engine, pytest.raises(UsageError) as refused:
+        engine.wiring()
+    least = re.search(r"a context of at least (\d+)", str(refused.value))
+    assert least is not None
+    with load("demo", ram="500MB", context=int(least[1])) as engine:
+        found = engine.wiring()
+    assert found is not None
+    assert found.texts == len(PROMPTS)
+
+
+def test_a_context_shorter_than_any_text_is_refused() -> None:
+    with (
+        load("demo", ram="500MB", context=11) as engine,
+        pytest.raises(UsageError, match="context holds 11 tokens, and the lab needs at least 12"),
+    ):
+        engine.wiring(TEXT)
 
 
 def test_the_choices_act_on_what_they_say(demo: Engine) -> None:

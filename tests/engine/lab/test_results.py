@@ -136,12 +136,12 @@ def test_shares_fall_with_depth(right: list[int]) -> None:
     assert sum(shares) == pytest.approx(sum(right) / len(right))
 
 
-@given(st.integers(12, 5000))
-def test_blocks_are_pieces_of_the_text_in_order(length: int) -> None:
+@given(st.integers(12, 5000), st.integers(12, 200))
+def test_blocks_are_pieces_of_the_text_in_order(length: int, context: int) -> None:
     ids = list(range(length))
-    cut = blocks(ids)
+    cut = blocks(ids, context)
     assert 1 <= len(cut) <= MOST_BLOCKS
     assert all(list(block) == ids[block[0] : block[0] + len(block)] for block in cut)
-    assert all(12 <= len(block) <= BLOCK_TOKENS for block in cut)
+    assert all(12 <= len(block) <= min(BLOCK_TOKENS, context) for block in cut)
     starts = [block[0] for block in cut]
     assert starts == sorted(set(starts))

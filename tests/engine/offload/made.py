@@ -26,7 +26,9 @@ TINY: dict[str, object] = V3 | {
 """Sizes that no page divides."""
 
 
-def records_of(config: ModelConfig, left_out: tuple[str, ...] = ()) -> dict[str, TensorRecord]:
+def records_of(
+    config: ModelConfig, left_out: tuple[str, ...] = (), stored: Dtype = Dtype.F8_E4M3
+) -> dict[str, TensorRecord]:
     """Records as published: FP8 with float32 scales behind each weight, all else BF16 but the biases."""
     records: dict[str, TensorRecord] = {}
     end = 9_999  # a header is of any length
@@ -42,8 +44,9 @@ def records_of(config: ModelConfig, left_out: tuple[str, ...] = ()) -> dict[str,
         if any(part in tensor.name for part in left_out):
             continue
         if tensor.kind is Kind.WEIGHT:
-            add(tensor.name, Dtype.F8_E4M3, tensor.shape)
-            add(tensor.name + SCALE_SUFFIX, Dtype.F32, tuple(-(-side // 128) for side in tensor.shape))
+            add(tensor.name, stored, tensor.shape)
+            if stored is Dtype.F8_E4M3:
+                add(tensor.name + SCALE_SUFFIX, Dtype.F32, tuple(-(-side // 128) for side in tensor.shape))
         else:
             add(tensor.name, Dtype.F32 if tensor.name.endswith("bias") else Dtype.BF16, tensor.shape)
     return records

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from engine.offload.forecast import (
     Bound,
     Multiplier,
-    Work,
     experts_used,
     forecast,
-    measure_multiplier,
-    multiplier_of,
 )
 from engine.offload.plan import CPU, make_plan
 from tests.engine.offload.made import TINY, TINY_CONFIG, V3_CONFIG, config_of, inventory_of, tiny, v3
@@ -141,18 +136,3 @@ def test_a_model_without_experts_is_forecast_too() -> None:
     stock = inventory_of(config)
     plan = make_plan(stock, config, 64, {CPU: 10**12})
     assert forecast(plan, stock, config).rounds[2].cost.work.expert_loads == 0
-
-
-def test_a_measured_multiplier() -> None:
-    found = measure_multiplier(1)
-    assert found.first_seconds >= 0
-    assert 1e6 < found.weights_per_second < 1e13
-
-
-@given(st.floats(1e-13, 1e-6), st.floats(1e-13, 1e-6))
-def test_any_two_measurements_make_a_multiplier(one: float, several: float) -> None:
-    found = multiplier_of(one, several, 16)
-    assert found.first_seconds >= 0
-    assert found.seconds(Work(weights=1, products=1)) == pytest.approx(one)
-    if one <= several <= 16 * one:
-        assert found.seconds(Work(weights=1, products=16)) == pytest.approx(several)

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import torch
 
 from engine.checkpoint.source import FileSource
 from engine.errors import CheckpointError
-from engine.kernels.reference import TorchKernels
 from engine.offload.layout import PAGE_BYTES, Span
 from engine.offload.measure import (
     DEFAULT,
@@ -25,7 +23,6 @@ from engine.offload.measure import (
     direct_works,
     drive_speed,
     drop_pages,
-    kernel_bandwidth,
 )
 
 if TYPE_CHECKING:
@@ -253,11 +250,3 @@ class TestDrive:
         assert not direct_works(source, tmp_path / "missing")
         source.close()
         assert drop_pages([Span(tmp_path / "missing", 0, 1, 0)]) in (True, False)
-
-
-def test_the_kernels_bandwidth_counts_every_weight_once_a_pass() -> None:
-    ticks = iter([0.0, 2.0, 5.0, 8.0])
-    kernels = TorchKernels()
-    with torch.inference_mode():
-        speed = kernel_bandwidth(kernels, size=1, seconds=4.0, clock=lambda: next(ticks))
-    assert speed == 2 * 2048 * 7168 / 8.0

@@ -10,6 +10,7 @@ import pytest
 
 from engine.checkpoint.audit import EMBED, HEAD, audit, expected
 from engine.checkpoint.checkpoint import SCALE_SUFFIX, open_checkpoint
+from engine.checkpoint.tensor import Dtype
 from engine.config import ModelConfig
 from engine.offload.units import UnitKind, inventory
 from tests.engine.offload.made import (
@@ -154,6 +155,19 @@ def test_a_model_without_experts_has_none() -> None:
     assert inventory_of(config).experts is None
 
 
+def test_the_type_is_that_of_most_bytes_that_are_multiplied() -> None:
+    assert v3()[0].dtype is tiny().dtype is Dtype.F8_E4M3
+    # 48 MB of head, in BF16, beside less than 3 MB of FP8; an embedding as large is only looked up.
+    config = config_of(TINY, vocab_size=150_000)
+    assert inventory_of(config).dtype is Dtype.BF16
+    small_head = config_of(TINY, vocab_size=5_000)
+    stock = inventory_of(small_head)
+    of_fp8 = stock.experts.bytes_per_expert * stock.experts.count if stock.experts else 0
+    of_fp8 += sum(unit.tensor_bytes for unit in stock.units if unit.records[0].dtype is Dtype.F8_E4M3)
+    assert 5_000 * 160 * 2 < of_fp8 < 2 * 5_000 * 160 * 2
+    assert stock.dtype is Dtype.F8_E4M3
+
+
 def test_checkpoints_on_disk_of_every_kind(tiny: Callable[[TinySpec], Path], spec: TinySpec) -> None:
     with open_checkpoint(tiny(spec)) as checkpoint:
         config = ModelConfig.from_json(checkpoint.config, checkpoint.path / "config.json")
@@ -161,6 +175,8 @@ def test_checkpoints_on_disk_of_every_kind(tiny: Callable[[TinySpec], Path], spe
         stock = inventory(checkpoint, config, found)
     assert stock.has_mtp == bool(spec.num_nextn)
     assert stock.head_is_embedding == spec.tie_embeddings
+    types = {"fp8": Dtype.F8_E4M3, "bf16": Dtype.BF16, "f16": Dtype.F16, "f32": Dtype.F32}
+    assert spec.dtype == "mixed" or stock.dtype is types[spec.dtype]
     matrices = sum(
         math.prod(tensor.shape)
         for tensor in expected(config)

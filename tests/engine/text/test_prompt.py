@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.text.prompt import chat_prompt
 from engine.text.template import ChatTemplate, Message
@@ -54,6 +56,44 @@ def test_a_reply_enters_as_the_ids_that_were_generated(end: tuple[int, ...]) -> 
 def test_ids_of_another_text_are_not_used(content: str) -> None:
     reply = Message("assistant", content, _spelled("the sea was blue"))
     assert chat_prompt(TOKENIZER, TEMPLATE, [ASK, reply]) == TOKENIZER.encode(TEMPLATE.render([ASK, reply]))
+
+
+def _streamed(tokenizer: Tokenizer, ids: tuple[int, ...]) -> str:
+    """Return the text that tokens bring before anything is known of what follows."""
+    detokenizer = tokenizer.detokenizer()
+    return "".join(map(detokenizer.push, ids))
+
+
+def test_a_reply_that_was_cancelled_within_a_character_enters_as_its_ids() -> None:
+    spelled = tuple(TOKENIZER.encode("the sea \N{WATER WAVE}"))[:-1]
+    content = _streamed(TOKENIZER, spelled)
+    assert content != TOKENIZER.decode(spelled)
+    messages = [ASK, Message("assistant", content, spelled), Message("user", "why?")]
+    before = chat_prompt(TOKENIZER, TEMPLATE, [ASK])
+    assert chat_prompt(TOKENIZER, TEMPLATE, messages)[: len(before) + len(spelled)] == [*before, *spelled]
+
+
+@pytest.mark.parametrize("kind", made.KINDS)
+def test_wherever_a_reply_was_cancelled_its_ids_are_found(kind: str) -> None:
+    inner = made.KINDS[kind]()
+    tokenizer = Tokenizer(inner, {})
+    template = ChatTemplate("{% for m in messages %}{{ m['content'] }}{% endfor %}")
+    texts = [id_ for id_ in range(inner.get_vocab_size()) if not tokenizer.is_special(id_)]
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.lists(st.sampled_from(texts), max_size=12).map(tuple))
+    def holds(ids: tuple[int, ...]) -> None:
+        content = _streamed(tokenizer, ids)
+        found = chat_prompt(tokenizer, template, [Message("assistant", content, ids)])
+        assert found == (list(ids) if content else [])
+
+    holds()
+
+
+@pytest.mark.parametrize("ids", [(1 << 32,), (99999999999,), (1 << 70,), (-1,)])
+def test_ids_that_no_vocabulary_has_are_not_used(ids: tuple[int, ...]) -> None:
+    messages = [ASK, Message("assistant", "blue", ids), ASK]
+    assert chat_prompt(TOKENIZER, TEMPLATE, messages) == TOKENIZER.encode(TEMPLATE.render(messages))
 
 
 def test_reasoning_that_the_template_drops_stays_dropped() -> None:

@@ -21,6 +21,15 @@ def test_text_goes_to_ids_and_back(tmp_path: Path) -> None:
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
+@pytest.mark.parametrize("id_", [-1, 10_000, (1 << 32) - 1, 1 << 32, 1 << 64])
+def test_ids_beyond_the_vocabulary_have_no_text(tmp_path: Path, id_: int) -> None:
+    tokenizer = Tokenizer.load(made.write(tmp_path))
+    sea = tokenizer.encode("the sea")
+    assert tokenizer.decode([*sea, id_, *sea]) == "the seathe sea"
+    assert tokenizer.piece(id_) == ""
+    assert not tokenizer.is_special(id_)
+
+
 def test_special_tokens_are_read_as_text_or_as_objects(tmp_path: Path) -> None:
     tokenizer = Tokenizer.load(made.write(tmp_path))
     assert tokenizer.special_tokens == {"bos_token": made.BOS, "eos_token": made.EOS}
