@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.events import Finished, FinishReason, Prefilled, Prefilling, Verified
+from engine.events import Finished, FinishReason, Prefilled, Prefilling, Verified, Waiting
 from engine.lanes import LaneEvent, LanesFinished, LanesPlanned, LanesPrepared
 from engine.lanes_report import LanesReport
 from engine.options import Mode
@@ -38,6 +38,8 @@ class LanesRun:
         self.planned: LanesPlanned | None = None
         self.prefilling: Prefilling | None = None
         """While the prompt is being read."""
+        self.waiting: Waiting | None = None
+        """While the drafters that lanes share stand still for the disk."""
         self.prepared: LanesPrepared | None = None
         self.finished: LanesFinished | None = None
         self.repeat = 0
@@ -89,9 +91,9 @@ class LanesRun:
             case LanesPlanned():
                 self.planned = news
             case LanesPrepared():
-                self.prepared, self.prefilling = news, None
+                self.prepared, self.prefilling, self.waiting = news, None, None
             case LanesFinished():
-                self.finished, self.prefilling = news, None
+                self.finished, self.prefilling, self.waiting = news, None, None
             case LaneEvent(lane=None):
                 self._read_prompt(news)
             case LaneEvent(lane=int() as lane):
@@ -113,6 +115,8 @@ class LanesRun:
             self.prefilling = news.event
         elif isinstance(news.event, Prefilled):
             self.prefilling = None
+        elif isinstance(news.event, Waiting):
+            self.waiting = news.event
 
     def _take_event(self, lane: int, news: LaneEvent) -> None:
         event, repeat = news.event, news.repeat

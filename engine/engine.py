@@ -16,9 +16,10 @@ import numpy as np
 from engine.decoding import kept_cache
 from engine.decoding.build import build_identity
 from engine.decoding.controls import Controls
+from engine.decoding.decoder import Decoder
 from engine.decoding.drafters import MtpDrafter
 from engine.decoding.lanes import Comparison
-from engine.decoding.reply import Decoder, Reply
+from engine.decoding.reply import Reply
 from engine.decoding.sampling import Sampler
 from engine.decoding.sequence import SequenceState
 from engine.decoding.tally import ExpertTally
@@ -122,8 +123,8 @@ class Engine:
         rows = []
         for first in range(0, len(ids), chunk or len(ids)):
             part = ids[first : first + (chunk or len(ids))]
-            self._run(part)
-            rows.append(self._decoder.logits(len(part)))
+            self._decoder.finish(self._decoder.run(part))
+            rows.append(self._decoder.finish(self._decoder.logits(len(part))))
             state.tokens += part
             state.keep(len(part))
         return np.concatenate(rows)
@@ -141,13 +142,14 @@ class Engine:
             raise CheckpointError("This checkpoint has no MTP layer, so nothing drafts.")
         self.controls.begin()
         reused = state.begin(ids)
-        self._run(ids[reused:])
+        decoder.finish(decoder.run(ids[reused:]))
         state.main_rows = len(ids) - 1
-        last = decoder.logits(1)[0]
+        last = decoder.finish(decoder.logits(1))[0]
         state.prefilled()
         state.tokens.append(_GREEDY.pick(last, len(ids)))
-        drafter = MtpDrafter(decoder.mtp, _GREEDY, Acceptance.COUPLED, frozenset(), decoder.check)
-        drafts = drafter.draft(state, depth).drafts
+        drafter = MtpDrafter(decoder.mtp, _GREEDY, Acceptance.COUPLED, frozenset())
+        decoder.finish(drafter.catch_up(state))
+        drafts = decoder.finish(drafter.draft(state, depth)).drafts
         return [d.id for d in drafts], np.stack([d.logits for d in drafts if d.logits is not None])
 
     def generate(self, token_ids: Sequence[int], options: GenerateOptions | None = None) -> Iterator[Event]:
@@ -264,10 +266,6 @@ class Engine:
     def _cache_identity(self) -> kept_cache.CacheIdentity:
         """Looked up when it is first asked for: it takes some hundred small reads."""
         return kept_cache.CacheIdentity(self.home.fingerprint(), build_identity(self._decoder.model.kernels))
-
-    def _run(self, ids: Sequence[int]) -> None:
-        for _layer in self._decoder.run(ids):
-            pass
 
     def _checked(self, token_ids: Sequence[int], room: int) -> list[int]:
         ids = [int(token) for token in token_ids]

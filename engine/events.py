@@ -37,6 +37,16 @@ class FinishReason(StrEnum):
     ERROR = "error"
 
 
+class Phase(StrEnum):
+    """What a round is doing."""
+
+    CATCHING_UP = "catching up"
+    """Feeding whoever drafts what it has not seen of the text."""
+    DRAFTING = "drafting"
+    VERIFYING = "verifying"
+    """Running the main model, also in a round without drafts."""
+
+
 @dataclass(frozen=True, slots=True)
 class DraftedToken:
     """A draft that is about to be verified."""
@@ -112,7 +122,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Prefilling:
-    """The prompt is being read; comes at least once a second."""
+    """The prompt is being read; comes at least once a second, within a layer as well."""
 
     layer: int
     """Layers done."""
@@ -134,14 +144,16 @@ class Prefilled:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A round stands still for the disk; comes every second of that."""
+    """A round stands still for the disk; comes with every second of that."""
 
     round: int
     layer: int
-    """Layers of the main model done."""
+    """Layers done, of those that its passes go through: the main model's in `Phase.VERIFYING`, else those of
+    whoever drafts (the MTP layer is one)."""
     layers: int
     seconds: float
-    """So far, at one stretch."""
+    """Spent waiting since a layer was last done, or the phase began."""
+    phase: Phase = Phase.VERIFYING
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING
 
 from app.backends.base import ComparisonNews, Loaded, News, Refused, Said
 from app.backends.trace import read_trace
-from engine.events import Drafted, Finished, FinishReason, Header, Prefilled, Prefilling, Verified, Waiting
+from engine.events import (
+    Drafted,
+    Finished,
+    FinishReason,
+    Header,
+    Phase,
+    Prefilled,
+    Prefilling,
+    Verified,
+    Waiting,
+)
 from engine.lanes import LanesFinished
 from engine.options import Mode
 
@@ -212,7 +222,7 @@ def _delays(items: Sequence[TraceItem]) -> list[float]:
 
 
 def _spread(items: Sequence[TraceItem], index: int, verified: Verified, delays: list[float]) -> None:
-    """Place a round's drafts after its drafting, and its waits within its verifying."""
+    """Place a round's drafts after its drafting, and its waits within what it was doing."""
     first = index
     while (
         first
@@ -220,14 +230,15 @@ def _spread(items: Sequence[TraceItem], index: int, verified: Verified, delays: 
         and before.round == verified.round
     ):
         first -= 1
-    drafting = max(verified.draft_seconds + verified.catchup_seconds, 0.0)
-    left = max(verified.verify_seconds, 0.0)
+    left = max(verified.draft_seconds + verified.catchup_seconds, 0.0)  # of drafting, then of verifying
+    verifying = max(verified.verify_seconds, 0.0)
     for place in range(first, index):
         item = items[place]
         if isinstance(item, Waiting):
-            waited = min(1.0, max(item.seconds, 0.0), left)
-            delays[place] = waited
-            left -= waited
+            if item.phase is Phase.VERIFYING:
+                left, verifying = left + verifying, 0.0
+            delays[place] = min(1.0, max(item.seconds, 0.0), left)
+            left -= delays[place]
         else:
-            delays[place], drafting = drafting, 0.0
-    delays[index] = drafting + left
+            delays[place], left = left, 0.0
+    delays[index] = left + verifying

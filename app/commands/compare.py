@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from app.commands.interrupt import INTERRUPTED, interrupt_cancels
 from app.commands.terminal import StatusLine, fail, harmless
+from app.standstill import standstill
 from engine.errors import CheckpointError, UsageError, shown
 from engine.event_json import to_json
-from engine.events import Finished, Header, Prefilling, Verified
+from engine.events import Finished, Header, Prefilling, Verified, Waiting
 from engine.lanes import Lane, LaneEvent, LanesFinished, LanesPlanned, LanesPrepared
 from engine.lanes_report import LanesReport
 from engine.options import GenerateOptions, Mode
@@ -187,6 +188,8 @@ class _Measured:
                 self.status.show(self._progress(self.report.lanes[news.lane].label))
         elif isinstance(event, Prefilling):
             self.status.show(f"reading the prompt, layer {event.layer} of {event.layers}")
+        elif isinstance(event, Waiting):
+            self.status.show(f"{standstill(event)}, {event.seconds:.0f} s")
 
     def _progress(self, lane: str) -> str:
         done = sum(_share_done(events, self.options.max_tokens) for events in self.traces.values())

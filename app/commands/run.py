@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from app.commands.interrupt import INTERRUPTED, interrupt_cancels
 from app.commands.output import IdsOutput, JsonOutput, TextOutput
 from app.commands.terminal import StatusLine, harmless
+from app.standstill import standstill
 from engine.decoding.counters import Counters
 from engine.errors import UsageError
 from engine.events import Finished, FinishReason, Header, Prefilled, Prefilling, Verified, Waiting
@@ -149,8 +150,9 @@ def _news(event: Event) -> str | None:
     if isinstance(event, Prefilling):
         read = f", {_short_bytes(event.bytes_read)} read" if event.bytes_read else ""
         return f"reading the prompt, layer {event.layer} of {event.layers}{read}"
-    if isinstance(event, Waiting):  # the layer after those done is the one that waits
-        return f"waiting for the disk, {event.seconds:.0f} s (layer {event.layer + 1} of {event.layers})"
+    if isinstance(event, Waiting):  # the layer after those done is the one that waits, or the head
+        layer = min(event.layer + 1, event.layers)
+        return f"{standstill(event)}, {event.seconds:.0f} s (layer {layer} of {event.layers})"
     return None
 
 

@@ -22,6 +22,7 @@ from app.commands.terminal import harmless
 from app.exports import write_new
 from app.key_hints import key_line, key_of
 from app.lanes_text import DEFAULT, lanes_text, read_lanes
+from app.standstill import standstill
 from app.widgets.bars import percentage
 from app.widgets.lane import LaneBlock, LaneView
 from engine.errors import UsageError
@@ -220,6 +221,8 @@ def how(run: LanesRun) -> str:
     said = [run.planned.why]
     if run.prefilling is not None:
         said.append(f"Reading the prompt: layer {run.prefilling.layer} of {run.prefilling.layers}.")
+    elif run.waiting is not None:
+        said.append(f"{standstill(run.waiting).capitalize()}: {run.waiting.seconds:.0f} s.")
     elif run.prepared is not None:
         said.append(outside_rates([run.prepared]))
     return harmless(" ".join(said))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
+from app.standstill import standstill
 from app.transcript.atoms import visible
 from app.transcript.body import Body
 from app.transcript.rows import GUTTER, SPARE, Look, Row, Span
@@ -124,7 +125,7 @@ def note_of(reply: Reply) -> tuple[str, Look]:
             return finished.message or "The reply ended in an error.", Look.ERROR
         return _ENDS.get(finished.reason, ""), Look.NOTE
     if reply.waiting is not None:
-        return f"waiting for the disk · {reply.waiting.seconds:.0f} s", Look.NOTE
+        return f"{standstill(reply.waiting)} · {reply.waiting.seconds:.0f} s", Look.NOTE
     if reply.prefilling is not None:
         state = reply.prefilling
         read = f" · {_amount(state.bytes_read)} read" if state.bytes_read else ""

@@ -86,7 +86,7 @@ class Controls:
                 self._changed.notify_all()
 
     def cancel(self) -> None:
-        """End the reply under way, at the latest before its next layer. Without one, nothing happens."""
+        """End the reply under way at the next step of its pass. Without one, nothing happens."""
         with self._changed:
             self._cancelled = True
             self._changed.notify_all()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from engine.decoding.acceptance import Draft
 from engine.decoding.noise import Stream
+from engine.model.steps import within
 from engine.options import Acceptance
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.decoding.sampling import Sampler
     from engine.decoding.sequence import SequenceState
     from engine.model.mtp import MtpModule
+    from engine.model.steps import Layers, Steps
 
     Pays = Callable[[Sequence[float]], bool]
     Row = np.ndarray[Any, np.dtype[np.float32]]
@@ -27,20 +28,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Drafts:
-    """The drafts of a round, and the time they took."""
+    """The drafts of a round."""
 
     drafts: tuple[Draft, ...]
-    catchup_seconds: float
-    """Feeding the MTP layer with what earlier rounds or the prompt left out; 0 in a steady state."""
     probabilities: tuple[float, ...] = ()
     """Of each draft under the drafter, where somebody asked whether another one pays."""
 
 
 class Drafter(Protocol):
-    """Guesses the tokens that follow the text."""
+    """Guesses the tokens that follow the text. Whoever runs its steps may give them up at any."""
 
-    def draft(self, state: SequenceState, depth: int) -> Drafts:
-        """At most `depth` tokens after `state.tokens`, whose last token is not in the caches yet."""
+    @property
+    def layers(self) -> int:
+        """That its passes go through."""
+
+    def catch_up(self, state: SequenceState) -> Layers[bool]:
+        """Take in what it has not seen of the text before the last pass; whether there was any."""
+
+    def draft(self, state: SequenceState, depth: int) -> Layers[Drafts]:
+        """At most `depth` tokens after `state.tokens`, whose last token is not in the caches yet.
+
+        `catch_up` comes before it.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,52 +66,51 @@ class MtpDrafter:
     sampler: Sampler
     accept: Acceptance
     stop_ids: frozenset[int]
-    before_pass: Callable[[], None]
-    """Called before each pass of the layer, and while one waits; what it raises ends the drafting."""
 
-    def draft(self, state: SequenceState, depth: int, pays: Pays | None = None) -> Drafts:
+    @property
+    def layers(self) -> int:
+        """See `Drafter`."""
+        return 1
+
+    def draft(self, state: SequenceState, depth: int, pays: Pays | None = None) -> Layers[Drafts]:
         """See the class. Feeds `state.mtp_rows` up to `state.main_rows`.
 
         `pays(probabilities)` says whether another draft pays after those made; it looks at no draft that is
         not verified, so the text keeps its law.
         """
-        catchup_seconds = self.catch_up(state)
+        return within(0, self._draft(state, depth, pays))
+
+    def catch_up(self, state: SequenceState) -> Layers[bool]:
+        """See `Drafter`: what earlier rounds or the prompt left out; nothing in a steady state."""
+        begin = min(state.mtp_rows, state.main_rows - 1)
+        fresh = min(state.fresh_rows, state.main_rows - 1)
+        if begin >= fresh:
+            return False
+        tokens, hidden = state.tokens[begin + 1 : fresh + 1], state.hidden[begin:fresh]
+        yield from within(0, self.mtp.forward(tokens, hidden, begin, _cache_of(state)))
+        state.mtp_rows = fresh
+        return True
+
+    def _draft(self, state: SequenceState, depth: int, pays: Pays | None) -> Steps[Drafts]:
         cache, end = _cache_of(state), state.main_rows
         begin = min(state.mtp_rows, end - 1)  # the last row runs again if a cancelled round had fed it
-        rows = self._run(state.tokens[begin + 1 : end + 1], state.hidden[begin:end], begin, cache)
+        tokens, hidden = state.tokens[begin + 1 : end + 1], state.hidden[begin:end]
+        rows = yield from self.mtp.forward(tokens, hidden, begin, cache)
         state.mtp_rows = end
         last = rows[-1:]
         stream = Stream.DRAFT if self.accept is Acceptance.REJECTION else Stream.PICK
         drafts: list[Draft] = []
         probabilities: list[float] = []
         while True:
-            logits = self.mtp.logits(last, self.before_pass)[0].numpy()
+            logits = (yield from self.mtp.logits(last))[0].numpy()
             drafts.append(Draft(self.sampler.pick(logits, end + 1 + len(drafts), stream), logits))
             if pays is not None:
                 probabilities.append(_probability(logits, drafts[-1].id))
             is_last = len(drafts) == depth or drafts[-1].id in self.stop_ids
             if is_last or (pays is not None and not pays(probabilities)):
-                return Drafts(tuple(drafts), catchup_seconds, tuple(probabilities))
-            self.before_pass()
-            last = self._run([drafts[-1].id], last, end - 1 + len(drafts), cache)
-
-    def catch_up(self, state: SequenceState) -> float:
-        """Feed the layer what it has not seen of the text before the last pass; the seconds that took."""
-        begin = min(state.mtp_rows, state.main_rows - 1)
-        fresh = min(state.fresh_rows, state.main_rows - 1)
-        self.before_pass()
-        if begin >= fresh:
-            return 0.0
-        began = time.perf_counter()
-        tokens, hidden = state.tokens[begin + 1 : fresh + 1], state.hidden[begin:fresh]
-        self._run(tokens, hidden, begin, _cache_of(state))
-        state.mtp_rows = fresh
-        seconds = time.perf_counter() - began
-        self.before_pass()
-        return seconds
-
-    def _run(self, next_ids: Sequence[int], hidden: Tensor, start: int, cache: Tensor) -> Tensor:
-        return self.mtp.forward(next_ids, hidden, start, cache, self.before_pass)
+                return Drafts(tuple(drafts), tuple(probabilities))
+            yield
+            last = yield from self.mtp.forward([drafts[-1].id], last, end - 1 + len(drafts), cache)
 
 
 def _cache_of(state: SequenceState) -> Tensor:
@@ -130,8 +138,19 @@ class NgramDrafter:
 
     stop_ids: frozenset[int]
 
-    def draft(self, state: SequenceState, depth: int) -> Drafts:
+    @property
+    def layers(self) -> int:
+        """See `Drafter`."""
+        return 0
+
+    def catch_up(self, state: SequenceState) -> Layers[bool]:
+        """It looks at the text itself."""
+        yield from ()
+        return False
+
+    def draft(self, state: SequenceState, depth: int) -> Layers[Drafts]:
         """See the class. Nothing is drafted where no suffix of two tokens occurred before."""
+        yield from ()
         text = np.array(state.tokens, np.int64)
         place = continuation(text)
         drafts: list[Draft] = []
@@ -139,7 +158,7 @@ class NgramDrafter:
             drafts.append(Draft(token, None))
             if token in self.stop_ids:
                 break
-        return Drafts(tuple(drafts), 0.0)
+        return Drafts(tuple(drafts))
 
 
 def continuation(text: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int | None:

@@ -13,17 +13,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from engine.decoding.controls import Controls
-from engine.decoding.reply import Cancelled, Decoder, Reply
+from engine.decoding.decoder import Cancelled
+from engine.decoding.reply import Reply
 from engine.decoding.sampling import Sampler
 from engine.decoding.sequence import SequenceState
 from engine.errors import DraftscopeError
 from engine.events import Finished, FinishReason, Prefilled, Verified
 from engine.lanes import LaneEvent, LanesFinished, LanesPlanned, LanesPrepared
+from engine.model.steps import mapped
 from engine.options import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from engine.decoding.decoder import Decoder
+    from engine.decoding.drafters import Drafter
     from engine.events import Event
     from engine.lanes import Lane, LanesNews
     from engine.offload.home import Home
@@ -108,18 +112,23 @@ class Comparison:
     def _prepare(self) -> Iterator[LanesNews]:
         """Read the prompt, and feed the MTP layer with it if any lane drafts with that."""
         decoder, seconds, catchup_seconds = self.decoder, 0.0, 0.0
-        for event in Reply(decoder, self.options, None).prefill(self.prompt):
+        reply = Reply(decoder, self.options, None)
+        for event in reply.prefill(self.prompt):
             yield LaneEvent(None, 0, event)
             if isinstance(event, Prefilled):
                 seconds = event.seconds
                 break  # every lane picks its own first token
         how = Sampler.of(self.options), self.options.accept, frozenset[int]()
         modes = {lane.mode for lane in self.lanes}
-        mtp, second = decoder.mtp_drafter(*how), decoder.second_drafter(*how)
-        if mtp is not None and any(mode.needs_mtp for mode in modes):
-            catchup_seconds += mtp.catch_up(decoder.state)
-        if second is not None and Mode.MODEL in modes:
-            catchup_seconds += second.catch_up(decoder.state)
+        drafters: list[Drafter | None] = []
+        if any(mode.needs_mtp for mode in modes):
+            drafters.append(decoder.mtp_drafter(*how))
+        if Mode.MODEL in modes:
+            drafters.append(decoder.second_drafter(*how))
+        for drafter in drafters:
+            if drafter is not None:
+                events = reply.catch_up(drafter)
+                catchup_seconds += yield from mapped(events, lambda event: LaneEvent(None, 0, event))
         yield LanesPrepared(seconds, catchup_seconds)
 
     def _interleaved(self) -> Generator[LanesNews, None, _Ended]:

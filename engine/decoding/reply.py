@@ -8,106 +8,37 @@ counted before its pass is complete, so the iterator may be cancelled or abandon
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.decoding.acceptance import judge_by_picks, judge_by_rejection
-from engine.decoding.depth_controller import DepthController
-from engine.decoding.drafters import Drafts, MtpDrafter, NgramDrafter
+from engine.decoding.decoder import Cancelled
+from engine.decoding.drafters import Drafts, NgramDrafter
+from engine.decoding.progress import PromptProgress, Standstill
 from engine.decoding.report import Reporter, RouteRecord
 from engine.decoding.sampling import Sampler
-from engine.decoding.second_model import SecondModelDrafter
 from engine.errors import DraftscopeError
-from engine.events import Drafted, Finished, FinishReason, Prefilled, Prefilling, Verified, Waiting
+from engine.events import Drafted, Finished, FinishReason, Phase, Prefilled, Verified
 from engine.options import Acceptance, Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     import numpy as np
 
-    from engine.decoding.controls import Controls
-    from engine.decoding.drafters import Drafter
-    from engine.decoding.sequence import SequenceState
-    from engine.decoding.tally import ExpertTally
+    from engine.decoding.decoder import Decoder
+    from engine.decoding.drafters import Drafter, MtpDrafter
     from engine.events import Event
-    from engine.model.mtp import MtpModule
-    from engine.model.transformer import Transformer
-    from engine.offload.traffic import Traffic, TrafficSource
+    from engine.model.steps import Layers
+    from engine.offload.traffic import Traffic
     from engine.options import GenerateOptions
     from engine.text.detokenizer import Detokenizer
 
     Rows = np.ndarray[Any, np.dtype[np.float32]]
 
-PROGRESS_SECONDS = 0.25
-"""How often prefill says where it is, where layers are quicker than that."""
-WAITING_SECONDS = 1.0
-"""How long a round stands still for the disk before it says so, and how often then."""
+T = TypeVar("T")
 
-_NOTHING = Drafts((), 0.0)
-
-
-class Cancelled(Exception):  # noqa: N818  it is no error
-    """A pass was given up between two layers, or while it waited for weights."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decoder:
-    """What a reply is decoded with."""
-
-    model: Transformer
-    mtp: MtpModule | None
-    state: SequenceState
-    controls: Controls
-    eos_ids: tuple[int, ...]
-    weights: TrafficSource
-    """Whose reads a round's figures are about."""
-    tally: ExpertTally
-    """Counts the main model's experts."""
-    depths: DepthController = field(default_factory=DepthController)
-    """Learns from every round, and chooses in mode auto."""
-    second: Transformer | None = None
-    """A second model that drafts in mode model."""
-
-    def run(
-        self, ids: Sequence[int], routes: RouteRecord | None = None, last: int | None = None
-    ) -> Iterator[int]:
-        """Run tokens behind the main rows; yields layers done. Raises Cancelled between layers.
-
-        The same number again says that the next layer is waiting for weights. The states of the
-        `last` tokens, of all if not given, are in `state` afterwards; making the rows count is the caller's.
-        """
-        state = self.state
-        hidden = state.states_to_fill(len(ids), last)
-        self.check()
-        watched = self.tally.watch(len(ids), routes)
-        for done in self.model.forward(ids, state.main_rows, state.caches, hidden, watched):
-            yield done
-            if done < len(self.model.layers):
-                self.check()
-
-    def logits(self, rows: int) -> Rows:
-        """The main model's logits for the last pass's first rows, [rows, vocab]. Raises Cancelled."""
-        return self.model.logits(self.state.states(self.state.main_rows, rows), self.check).numpy()
-
-    def mtp_drafter(
-        self, sampler: Sampler, accept: Acceptance, stop_ids: frozenset[int]
-    ) -> MtpDrafter | None:
-        """The MTP layer as a drafter; None where there is none."""
-        return None if self.mtp is None else MtpDrafter(self.mtp, sampler, accept, stop_ids, self.check)
-
-    def second_drafter(
-        self, sampler: Sampler, accept: Acceptance, stop_ids: frozenset[int]
-    ) -> SecondModelDrafter | None:
-        """The second model as a drafter; None where there is none."""
-        if self.second is None:
-            return None
-        return SecondModelDrafter(self.second, sampler, accept, stop_ids, self.check)
-
-    def check(self) -> None:
-        """Raise Cancelled if the reply is to end."""
-        if self.controls.cancelled:
-            raise Cancelled
+_NOTHING = Drafts(())
 
 
 class Reply:
@@ -124,7 +55,7 @@ class Reply:
         self._emitted = 0
         self._seconds = 0.0
         self._away = 0.0
-        """Seconds of the round that whoever takes the events spent on one."""
+        """Seconds that whoever takes the events has spent on those of passes."""
         self._reason: FinishReason | None = None
         self._mtp = decoder.mtp_drafter(self._sampler, options.accept, self._stop_ids)
         self._drafters: dict[Mode, Drafter | None] = {
@@ -162,43 +93,70 @@ class Reply:
     def prefill(self, prompt: Sequence[int]) -> Iterator[Event]:
         """Run what the caches lack of the prompt, then pick the first token; raises Cancelled."""
         decoder, state = self._decoder, self._decoder.state
-        began = reported = time.perf_counter()
+        began = time.perf_counter()
         before = decoder.weights.traffic()
         reused = state.begin(prompt)
-        ids, layers = prompt[reused:], len(decoder.model.layers)
-        for layer in decoder.run(ids, last=1):
-            now = time.perf_counter()
-            if now - reported >= PROGRESS_SECONDS and layer < layers:
-                reported = now
-                bytes_read = decoder.weights.traffic().bytes_read - before.bytes_read
-                yield Prefilling(layer, layers, len(ids), bytes_read, now - began)
-        state.main_rows = len(prompt) - 1
-        row = decoder.logits(1)
+        progress = PromptProgress(decoder.weights, len(decoder.model.layers), len(prompt) - reused)
+        row = yield from self._run(self._read(prompt[reused:]), progress)
         state.prefilled()
         first = self._sampler.pick(row[0], len(prompt))
         self._seconds = time.perf_counter() - began
         yield Prefilled(len(prompt), reused, self._seconds)
         moved = decoder.weights.traffic() - before
-        yield self._emit(0, Mode.ORDINARY, _NOTHING, 0, first, row, None, 0.0, 0.0, moved)
+        yield self._emit(0, Mode.ORDINARY, _NOTHING, 0, first, row, None, 0.0, 0.0, 0.0, moved)
+
+    def catch_up(self, drafter: Drafter, number: int = 0) -> Generator[Event, None, float]:
+        """Show a drafter what it lacks of the text; returns the seconds that took, 0 where it lacked nothing.
+
+        Raises Cancelled.
+        """
+        began, away = time.perf_counter(), self._away
+        standstill = Standstill(self._decoder.weights, number, Phase.CATCHING_UP, drafter.layers)
+        lacked = yield from self._run(drafter.catch_up(self._decoder.state), standstill)
+        return time.perf_counter() - began - (self._away - away) if lacked else 0.0
+
+    def _run(self, steps: Layers[T], news: Callable[[int], Event | None]) -> Generator[Event, None, T]:
+        """Run steps to their end and tell the news at each. Raises Cancelled before the first and at each."""
+        while True:
+            self._decoder.check()
+            try:
+                layer = next(steps)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            event = news(layer)
+            if event is not None:
+                now = time.perf_counter()
+                yield event
+                self._away += time.perf_counter() - now
+
+    def _read(self, ids: Sequence[int]) -> Layers[Rows]:
+        """The rest of the prompt, of which only the last token's logits are wanted."""
+        yield from self._decoder.run(ids, last=1)
+        self._decoder.state.main_rows += len(ids) - 1
+        return (yield from self._decoder.logits(1))
+
+    def _verify(self, ids: Sequence[int], routes: RouteRecord | None) -> Layers[Rows]:
+        yield from self._decoder.run(ids, routes)
+        return (yield from self._decoder.logits(len(ids)))
 
     def _round(self, number: int) -> Iterator[Event]:
         decoder, state, options = self._decoder, self._decoder.state, self._options
-        began = time.perf_counter()
+        began, away = time.perf_counter(), self._away
         before = decoder.weights.traffic()
-        mode, drafts, choice = self._draft()
-        drafted = time.perf_counter()
+        mode, drafts, catchup_seconds, choice = yield from self._draft(number)
+        draft_seconds = time.perf_counter() - began - (self._away - away) - catchup_seconds
         if drafts.drafts:
             yield Drafted(number, self._report.drafted(drafts.drafts))
-        resumed, self._away = time.perf_counter(), 0.0
+        resumed, away = time.perf_counter(), self._away
         routes = RouteRecord() if options.detail else None
         ids = [state.tokens[-1], *(draft.id for draft in drafts.drafts)]
-        yield from self._watch(number, decoder.run(ids, routes))
-        rows = decoder.logits(len(ids))
+        standstill = Standstill(decoder.weights, number, Phase.VERIFYING, len(decoder.model.layers))
+        rows = yield from self._run(self._verify(ids, routes), standstill)
         judge = judge_by_rejection if options.accept is Acceptance.REJECTION else judge_by_picks
         verdict = judge(self._sampler, drafts.drafts, rows, len(state.tokens))
-        verify_seconds = time.perf_counter() - resumed - self._away
-        draft_seconds = drafted - began - drafts.catchup_seconds
-        self._seconds += drafted - began + verify_seconds
+        verify_seconds = time.perf_counter() - resumed - (self._away - away)
+        self._seconds += catchup_seconds + draft_seconds + verify_seconds
         decoder.depths.observe(
             len(drafts.drafts),
             verdict.accepted,
@@ -217,46 +175,41 @@ class Reply:
             routes,
             draft_seconds,
             verify_seconds,
+            catchup_seconds,
             decoder.weights.traffic() - before,
         )
         yield event if choice is None else replace(event, choice=choice)
 
-    def _watch(self, number: int, layers: Iterator[int]) -> Iterator[Event]:
-        """Run a pass, and say so where it stands still for the disk."""
-        moved = reported = time.perf_counter()
-        done = 0
-        for layer in layers:
-            now = time.perf_counter()
-            if layer > done:
-                done, moved, reported = layer, now, now
-            elif now - reported >= WAITING_SECONDS:
-                yield Waiting(number, layer, len(self._decoder.model.layers), now - moved)
-                reported = time.perf_counter()
-                self._away += reported - now
+    def _draft(self, number: int) -> Generator[Event, None, tuple[Mode, Drafts, float, str | None]]:
+        """As is in force now, cut to what is left of the reply and of the context.
 
-    def _draft(self) -> tuple[Mode, Drafts, str | None]:
-        """As is in force now, cut to what is left of the reply and of the context; and why, in mode auto."""
-        state, controls = self._decoder.state, self._decoder.controls
+        Returns the mode, the drafts, the seconds spent on catching up before, and why, in mode auto.
+        """
+        decoder, state, controls = self._decoder, self._decoder.state, self._decoder.controls
         room = min(self._options.max_tokens - self._emitted, state.context - len(state.tokens)) - 1
         mode, depth = controls.mode, min(controls.depth, room)
+        drafter: Drafter | None = self._drafters.get(mode)
+        steps = drafter.draft(state, depth) if drafter is not None and depth else None
+        why = None
         if mode is Mode.AUTO and self._mtp is not None:
-            drafts, reason = self._mtp_at_best(self._mtp, room)
-            return mode, drafts, reason
-        drafter = self._drafters.get(mode)
-        if drafter is None or depth == 0:
-            return mode, _NOTHING, None
-        return mode, drafter.draft(state, depth), None
+            drafter = self._mtp
+            steps, why = self._at_best(self._mtp, room)
+        if drafter is None or steps is None:
+            return mode, _NOTHING, 0.0, why
+        catchup_seconds = yield from self.catch_up(drafter, number)
+        standstill = Standstill(decoder.weights, number, Phase.DRAFTING, drafter.layers)
+        return mode, (yield from self._run(steps, standstill)), catchup_seconds, why
 
-    def _mtp_at_best(self, drafter: MtpDrafter, room: int) -> tuple[Drafts, str]:
+    def _at_best(self, drafter: MtpDrafter, room: int) -> tuple[Layers[Drafts] | None, str]:
         depths = self._decoder.depths
         choice = depths.choose(room)
         if choice.depth == 0:
-            return _NOTHING, choice.reason
+            return None, choice.reason
         most = choice.depth if choice.is_trial else choice.most
-        drafts = drafter.draft(
+        steps = drafter.draft(
             self._decoder.state, most, lambda sure: choice.is_trial or depths.pays(sure, most)
         )
-        return drafts, choice.reason
+        return steps, choice.reason
 
     def _emit(
         self,
@@ -269,6 +222,7 @@ class Reply:
         routes: RouteRecord | None,
         draft_seconds: float,
         verify_seconds: float,
+        catchup_seconds: float,
         moved: Traffic,
     ) -> Verified:
         """Make a round's tokens text: all of them, or those up to the end of the reply."""
@@ -300,7 +254,7 @@ class Reply:
                 (),
                 draft_seconds,
                 verify_seconds,
-                drafts.catchup_seconds,
+                catchup_seconds,
                 moved.wait_seconds,
                 moved.expert_uses,
                 moved.expert_hits,

@@ -7,20 +7,21 @@ MTP layer's is.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.decoding.acceptance import Draft
 from engine.decoding.drafters import Drafts
 from engine.decoding.noise import Stream
+from engine.model.steps import within
 from engine.options import MAX_DEPTH, Acceptance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from engine.decoding.sampling import Sampler
     from engine.decoding.sequence import SequenceState
+    from engine.model.steps import Layers
     from engine.model.transformer import Transformer
 
 
@@ -32,46 +33,46 @@ class SecondModelDrafter:
     sampler: Sampler
     accept: Acceptance
     stop_ids: frozenset[int]
-    before_layer: Callable[[], None]
-    """Called before each layer, and while one waits; what it raises ends the drafting."""
 
-    def draft(self, state: SequenceState, depth: int) -> Drafts:
+    @property
+    def layers(self) -> int:
+        """See `Drafter`."""
+        return len(self.model.layers)
+
+    def draft(self, state: SequenceState, depth: int) -> Layers[Drafts]:
         """At most `depth` tokens after `state.tokens`; a draft that ends the text is the last."""
-        catchup_seconds = self.catch_up(state)
         second = _second_of(state)
         stream = Stream.DRAFT if self.accept is Acceptance.REJECTION else Stream.PICK
         drafts: list[Draft] = []
         fresh = state.tokens[second.main_rows :]
         while True:
-            self._run(second, fresh)
+            yield from self._run(second, fresh)
             # The head is run for the last row alone.
             last = second.states(second.main_rows - 1, 1)
-            logits = self.model.logits(last, self.before_layer)[0].numpy()
+            logits = (yield from within(self.layers, self.model.logits(last)))[0].numpy()
             token = self.sampler.pick(logits, len(second.tokens), stream)
             drafts.append(Draft(token, logits))
             if len(drafts) == depth or token in self.stop_ids:
-                return Drafts(tuple(drafts), catchup_seconds)
+                return Drafts(tuple(drafts))
             fresh = [token]
+            yield 0
 
-    def catch_up(self, state: SequenceState) -> float:
-        """Run what the second model lacks of the text before the main model's last pass; returns seconds."""
+    def catch_up(self, state: SequenceState) -> Layers[bool]:
+        """Run what the second model lacks of the text before the main model's last pass."""
         second = _second_of(state)
         second.main_rows = _common(second.tokens[: second.main_rows], state.tokens[:-1])
         second.tokens = state.tokens[: second.main_rows]
         end = min(state.fresh_rows, len(state.tokens) - 1)
         if second.main_rows >= end:
-            return 0.0
-        began = time.perf_counter()
-        self._run(second, state.tokens[second.main_rows : end])
-        return time.perf_counter() - began
+            return False
+        yield from self._run(second, state.tokens[second.main_rows : end])
+        return True
 
-    def _run(self, second: SequenceState, ids: Sequence[int]) -> None:
+    def _run(self, second: SequenceState, ids: Sequence[int]) -> Layers[None]:
         """Run tokens behind the second model's rows, which then count."""
         begin = second.main_rows
-        self.before_layer()
         hidden = second.states_to_fill(len(ids), last=1)
-        for _layer in self.model.forward(ids, begin, second.caches, hidden):
-            self.before_layer()
+        yield from self.model.forward(ids, begin, second.caches, hidden)
         second.tokens += ids
         second.main_rows += len(ids)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine.decoding.decoder import Cancelled
 from engine.decoding.lanes import LaneControls
-from engine.decoding.reply import Cancelled, Decoder, Reply
+from engine.decoding.reply import Reply
 from engine.errors import CheckpointError, DraftscopeError, UsageError
 from engine.events import Finished, FinishReason, Verified
 from engine.lab.measure import Lab
@@ -20,6 +21,7 @@ from engine.text.tokenizer import NO_TOKENIZER
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from engine.decoding.decoder import Decoder
     from engine.lab.results import WiringReport
     from engine.text.template import ChatTemplate
     from engine.text.tokenizer import Tokenizer

@@ -14,6 +14,7 @@ import torch
 
 from engine.kernels.base import Rotary
 from engine.lab.wiring import EndNorm, Order, Position, Prompt, Recursion, State, Token
+from engine.model.steps import finish
 from engine.options import MAX_DEPTH
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def read_text(model: Transformer, ids: Sequence[int], first: int, check: Callabl
     """Run the main model over a text, with caches of its own."""
     config = model.config
     width = config.kv_lora_rank + config.qk_rope_head_dim
-    x = model.embed(ids)
+    x = finish(model.embed(ids), check)
     for layer in model.layers:
         cache = torch.zeros(len(ids), width)
         for _ in layer.run(x, cache, 0, None):
@@ -88,7 +89,7 @@ class WiredLayer:
         next_ids = self._wiring.token is Token.NEXT
         tokens = [text.ids[row + next_ids] for row in rows]
         self._ended, self._raw = self._run(tokens, states[rows.start : rows.stop], 0)
-        return self._mtp.logits(self._ended, self._check)
+        return finish(self._mtp.logits(self._ended), self._check)
 
     def chain(self, row: int, first_draft: int, depth: int) -> list[int]:
         """The drafts from a row, the first of them given; call for rows in descending order."""
@@ -103,13 +104,13 @@ class WiredLayer:
             token = drafts[-1] if self._wiring.token is Token.NEXT else current
             ended, raw = self._run([token], state, place + len(drafts))
             state = raw if from_raw else ended
-            drafts.append(int(self._mtp.logits(ended, self._check)[0].argmax()))
+            drafts.append(int(finish(self._mtp.logits(ended), self._check)[0].argmax()))
         return drafts
 
     def _run(self, tokens: Sequence[int], states: Tensor, start: int) -> tuple[Tensor, Tensor]:
         """States after the end norm, and before it, each [rows, hidden]."""
         mtp, kernels, eps = self._mtp, self._mtp.main.kernels, self._mtp.main.config.rms_norm_eps
-        embedded = kernels.rms_norm(mtp.main.embed(tokens), mtp.enorm, eps)
+        embedded = kernels.rms_norm(finish(mtp.main.embed(tokens), self._check), mtp.enorm, eps)
         hidden = kernels.rms_norm(states.contiguous(), mtp.hnorm, eps)
         halves = (embedded, hidden) if self._wiring.order is Order.EMBEDDING else (hidden, embedded)
         for _ in mtp.eh_proj_supply.arrive():

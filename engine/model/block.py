@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.model.steps import SLICE_TOKENS, in_slices
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -15,9 +17,11 @@ if TYPE_CHECKING:
     from engine.model.feed_forward import FeedForward, Routes
     from engine.model.supply import Supply
 
-SLICE_TOKENS = 128
-"""Tokens that go through attention or a net at once. It bounds the activations of a long prompt (V3: 128
-heads x 576 latent values a token) and is wide enough that more would not make the products faster."""
+_SCORES_AT_ONCE = 1 << 27
+"""Heads x tokens x positions that a slice looks at: of V3's, a second's work for two cores. At a long context
+that is few tokens, and as each of them takes longer, nothing is lost by it."""
+_LEAST_TOKENS = 8
+"""Of a slice, whatever the context: products take so many at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,23 @@ class Block:
     def run(self, x: Tensor, cache: Tensor, start: int, routes: Routes | None) -> Iterator[None]:
         """Run [tokens, hidden] at positions `start...` through the layer, in place.
 
-        Yields while weights are on their way. All tokens are through attention before any goes on, and each
-        unit and each expert is asked for once.
+        Yields while weights are on their way and between slices. All tokens are through attention before any
+        goes on, and each unit and each expert is asked for once.
         """
         yield from self.self_attn_supply.arrive()
-        for first in range(0, x.shape[0], SLICE_TOKENS):
-            part = x[first : first + SLICE_TOKENS]
-            normed = self.kernels.rms_norm(part, self.input_layernorm, self.eps)
-            part += self.self_attn(normed, cache, start + first)
+        tokens, norm, eps = x.shape[0], self.kernels.rms_norm, self.eps
+        size = self._slice_tokens(start + tokens)
+        for first in range(0, tokens, size):
+            if first:
+                yield
+            part = x[first : first + size]
+            part += self.self_attn(norm(part, self.input_layernorm, eps), cache, start + first)
         self.self_attn_supply.leave()
-        yield from self.mlp.run(x, self.kernels.rms_norm(x, self.post_attention_layernorm, self.eps), routes)
+        weight = self.post_attention_layernorm
+        normed = yield from in_slices(lambda part: norm(part, weight, eps), x)
+        yield from self.mlp.run(x, normed, routes)
+
+    def _slice_tokens(self, positions: int) -> int:
+        """How many tokens attend to so many positions at once."""
+        fitting = _SCORES_AT_ONCE // (self.self_attn.config.num_attention_heads * positions)
+        return max(_LEAST_TOKENS, min(SLICE_TOKENS, fitting // _LEAST_TOKENS * _LEAST_TOKENS))

@@ -9,11 +9,13 @@ add them up as they come, since a long prompt's outputs would take more memory t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 
 from engine.kernels.base import Uses
+from engine.model.steps import SLICE_TOKENS, finish, in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,11 +24,11 @@ if TYPE_CHECKING:
 
     from engine.config import ModelConfig
     from engine.kernels.base import Expert, Kernels, Matrix
+    from engine.model.steps import Steps
     from engine.model.supply import Supply
 
 USES_AT_ONCE = 1024
 """Outputs of experts that are kept at most: 29 MB of V3's, and wide enough for the kernels."""
-_SLICE_TOKENS = 128
 
 
 class ExpertBank(Protocol):
@@ -54,7 +56,7 @@ class FeedForward(Protocol):
     """The second half of a layer."""
 
     def run(self, x: Tensor, normed: Tensor, routes: Routes | None) -> Iterator[None]:
-        """Add the result for normed [tokens, hidden] to x, in place; yields while weights arrive."""
+        """Add the result for normed [tokens, hidden] to x, in place; see `engine.model.steps`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Dense:
     def run(self, x: Tensor, normed: Tensor, routes: Routes | None) -> Iterator[None]:
         """See `FeedForward`."""
         yield from self.supply.arrive()
-        _add_net(self.kernels, self.net, x, normed)
+        yield from _add_net(self.kernels, self.net, x, normed)
         self.supply.leave()
 
 
@@ -81,11 +83,11 @@ class Router:
     gate: Matrix  # [experts, hidden]
     e_score_correction_bias: Tensor  # [experts]
 
-    def __call__(self, normed: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, normed: Tensor) -> Steps[tuple[Tensor, Tensor]]:
         """[tokens, hidden] to expert ids [tokens, k], ascending, and their weights [tokens, k]."""
         c = self.config
         return self.kernels.route(
-            self.kernels.multiply(self.gate, normed),
+            (yield from in_slices(partial(self.kernels.multiply, self.gate), normed)),
             self.e_score_correction_bias,
             c.num_experts_per_tok,
             c.n_group,
@@ -106,8 +108,8 @@ class Foresight:
     experts: ExpertBank
 
     def __call__(self, normed: Tensor) -> None:
-        """Tell the next layer's bank."""
-        ids, _ = self.router(normed)
+        """Tell the next layer's bank; `normed` is of few tokens."""
+        ids, _ = finish(self.router(normed))
         self.experts.expect(tuple(sorted(set(ids.flatten().tolist()))))
 
 
@@ -127,7 +129,7 @@ class MixtureOfExperts:
 
     def run(self, x: Tensor, normed: Tensor, routes: Routes | None) -> Iterator[None]:
         """See `FeedForward`."""
-        ids, weights = self.router(normed)
+        ids, weights = yield from self.router(normed)
         uses = self.kernels.group(ids, self.config.n_routed_experts)
         if routes is not None:
             routes.used(self.layer, uses.numbers)
@@ -138,33 +140,38 @@ class MixtureOfExperts:
             for ready in arrivals:
                 if not ready:
                     yield
-                self._add_portions(normed, uses, weights.flatten(), ready, y)
+                yield from self._add_portions(normed, uses, weights.flatten(), ready, y)
         else:
             if self.foresight is not None:
                 self.foresight(normed)
             outputs = torch.empty(ids.numel(), self.config.hidden_size, device=x.device)
             for ready in arrivals:
-                if not ready:
+                if ready:
+                    self.kernels.run_experts(normed, uses, ready, outputs)
+                else:
                     yield
-                self.kernels.run_experts(normed, uses, ready, outputs)
             y = self.kernels.combine(outputs, weights)
         yield from self.shared_supply.arrive()
-        _add_net(self.kernels, self.shared_experts, y, normed)
+        yield from _add_net(self.kernels, self.shared_experts, y, normed)
         self.shared_supply.leave()
         x += y
 
     def _add_portions(
         self, normed: Tensor, uses: Uses, weights: Tensor, ready: Mapping[int, Expert], y: Tensor
-    ) -> None:
+    ) -> Iterator[None]:
         for portion, slots in _portions(uses, ready):
             outputs = torch.empty(portion.tokens.shape[0], self.config.hidden_size, device=normed.device)
             self.kernels.run_experts(normed, portion, ready, outputs)
             self.kernels.accumulate(outputs, weights[slots], portion.tokens, y)
+            yield
 
 
-def _add_net(kernels: Kernels, net: Expert, y: Tensor, normed: Tensor) -> None:
-    for first in range(0, y.shape[0], _SLICE_TOKENS):
-        y[first : first + _SLICE_TOKENS] += kernels.feed_forward(normed[first : first + _SLICE_TOKENS], net)
+def _add_net(kernels: Kernels, net: Expert, y: Tensor, normed: Tensor) -> Iterator[None]:
+    for first in range(0, y.shape[0], SLICE_TOKENS):
+        if first:
+            yield
+        part = y[first : first + SLICE_TOKENS]
+        part += kernels.feed_forward(normed[first : first + SLICE_TOKENS], net)
 
 
 def _portions(uses: Uses, ready: Mapping[int, Expert]) -> Iterator[tuple[Uses, Tensor]]:

@@ -10,17 +10,21 @@ position i. Applied again, it takes its own output after shared_head.norm for h.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
+from engine.model.steps import in_slices
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
 
     from engine.kernels.base import Matrix
     from engine.model.block import Block
+    from engine.model.steps import Steps
     from engine.model.supply import Supply
     from engine.model.transformer import Transformer
 
@@ -37,30 +41,24 @@ class MtpModule:
     block: Block
     shared_head_norm: Tensor  # [hidden]
 
-    def forward(
-        self,
-        next_ids: Sequence[int],
-        hidden: Tensor,
-        start: int,
-        cache: Tensor,
-        heartbeat: Callable[[], None] = lambda: None,
-    ) -> Tensor:
+    def forward(self, next_ids: Sequence[int], hidden: Tensor, start: int, cache: Tensor) -> Steps[Tensor]:
         """Rows `start...`: tokens t_{i+1} and states h_i [rows, hidden] to states after shared_head.norm.
 
         Writes rows `start...` of its own cache [context, latent + rope]; earlier rows must be there.
-        `heartbeat` is called now and then while weights are on their way; what it raises ends the call.
         """
-        kernels, eps = self.main.kernels, self.main.config.rms_norm_eps
-        embedded = kernels.rms_norm(self.main.embed(next_ids), self.enorm, eps)
-        states = kernels.rms_norm(hidden, self.hnorm, eps)
-        for _ in self.eh_proj_supply.arrive():
-            heartbeat()
-        x = kernels.multiply(self.eh_proj, torch.cat((embedded, states), dim=-1))
+        kernels = self.main.kernels
+        norm = partial(kernels.rms_norm, eps=self.main.config.rms_norm_eps)
+        embedded = yield from in_slices(
+            partial(norm, weight=self.enorm), (yield from self.main.embed(next_ids))
+        )
+        states = yield from in_slices(partial(norm, weight=self.hnorm), hidden)
+        yield from self.eh_proj_supply.arrive()
+        project = partial(kernels.multiply, self.eh_proj)
+        x = yield from in_slices(project, torch.cat((embedded, states), dim=-1))
         self.eh_proj_supply.leave()
-        for _ in self.block.run(x, cache, start, None):
-            heartbeat()
-        return kernels.rms_norm(x, self.shared_head_norm, eps)
+        yield from self.block.run(x, cache, start, None)
+        return (yield from in_slices(partial(norm, weight=self.shared_head_norm), x))
 
-    def logits(self, hidden: Tensor, heartbeat: Callable[[], None] = lambda: None) -> Tensor:
+    def logits(self, hidden: Tensor) -> Steps[Tensor]:
         """[rows, hidden], after shared_head.norm, to [rows, vocab]: of the token two ahead of the row."""
-        return self.main.logits(hidden, heartbeat)
+        return self.main.logits(hidden)

@@ -8,16 +8,20 @@ so that whoever runs the model can look at the clock, report, or give the pass u
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from engine.model.steps import in_slices
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
     from engine.kernels.base import Kernels, Matrix
+    from engine.model.steps import Steps
 
 
 class Supply(Protocol):
@@ -56,13 +60,12 @@ class Head:
     kernels: Kernels
     pieces: tuple[HeadPiece, ...]
 
-    def __call__(self, hidden: Tensor, heartbeat: Callable[[], None]) -> Tensor:
-        """[tokens, hidden] to [tokens, vocab]; `heartbeat` is called while a piece is on its way."""
+    def __call__(self, hidden: Tensor) -> Steps[Tensor]:
+        """[tokens, hidden] to [tokens, vocab]."""
         parts = []
         for piece in self.pieces:
-            for _ in piece.supply.arrive():
-                heartbeat()
-            parts.append(self.kernels.multiply(piece.matrix, hidden))
+            yield from piece.supply.arrive()
+            parts.append((yield from in_slices(partial(self.kernels.multiply, piece.matrix), hidden)))
             piece.supply.leave()
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
@@ -70,8 +73,8 @@ class Head:
 class Embedding(Protocol):
     """The token embedding."""
 
-    def rows(self, ids: list[int]) -> Tensor:
-        """[tokens, hidden] float32."""
+    def rows(self, ids: Sequence[int]) -> Steps[Tensor]:
+        """[tokens, hidden] float32; yields while rows are on their way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class EmbeddingTable:
 
     stored: Tensor  # [vocab, hidden], as stored
 
-    def rows(self, ids: list[int]) -> Tensor:
+    def rows(self, ids: Sequence[int]) -> Steps[Tensor]:
         """See `Embedding`."""
+        yield from ()
         return self.stored[torch.tensor(ids, dtype=torch.int64)].float()

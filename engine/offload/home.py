@@ -137,6 +137,11 @@ class Home:
         """How long at least one read was outstanding."""
         return self._reader.busy_seconds()
 
+    @property
+    def wait_seconds(self) -> float:
+        """How long the model stood still for reads."""
+        return self._counter.wait_seconds
+
     def traffic(self) -> Traffic:
         """What moving weights has cost since they were loaded."""
         return self._counter.traffic()

@@ -23,8 +23,8 @@ from engine.checkpoint.checkpoint import SCALE_SUFFIX
 from engine.checkpoint.tensor import Dtype
 from engine.decoding.sequence import SequenceState
 from engine.errors import MemoryBudgetError
-from engine.model.block import SLICE_TOKENS
 from engine.model.feed_forward import USES_AT_ONCE
+from engine.model.steps import SLICE_TOKENS
 from engine.offload.sizes import shown_bytes
 from engine.options import MAX_DEPTH
 

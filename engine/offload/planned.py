@@ -11,6 +11,7 @@ import torch
 from engine.checkpoint.checkpoint import SCALE_SUFFIX
 from engine.kernels.base import Expert
 from engine.model.supply import EmbeddingTable, HeadPiece, InMemory
+from engine.offload.embedding import EmbeddingFile
 from engine.offload.layout import PAGE_BYTES, lay_out
 from engine.offload.plan import MAIN_BUFFERS, MTP_BUFFERS
 from engine.offload.popularity import NextUse
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.checkpoint.checkpoint import Checkpoint
-    from engine.checkpoint.source import ByteSource
     from engine.checkpoint.tensor import TensorRecord
     from engine.kernels.base import Kernels, Matrix
     from engine.model.feed_forward import ExpertBank
@@ -56,7 +56,8 @@ class PlannedWeights:
         progress: Progress | None,
         remembered: Mapping[Key, float] | None = None,
     ) -> None:
-        self._checkpoint, self._inventory, self._plan, self._kernels = checkpoint, inventory, plan, kernels
+        self._checkpoint, self._inventory, self._kernels = checkpoint, inventory, kernels
+        self._reader, self._counter = reader, counter
         shape = inventory.experts
         self.experts_move = shape is not None and plan.slots < shape.count
         self._head = [unit for unit in inventory.units if unit.kind is UnitKind.HEAD]
@@ -123,7 +124,7 @@ class PlannedWeights:
         record = self._inventory.embedding
         if record.name in self._block:
             return EmbeddingTable(self._block.tensor(record.name))
-        return EmbeddingFile(self._checkpoint.source, record)
+        return EmbeddingFile(self._reader, self._counter, record)
 
     @property
     def _head_record(self) -> TensorRecord:
@@ -190,23 +191,6 @@ def sampled_spans(checkpoint: Checkpoint, inventory: Inventory) -> list[Span]:
     experts = list(expert_records(checkpoint, inventory.experts).values())
     chosen = random.Random(0).sample(experts, min(len(experts), _SAMPLED_EXPERTS))
     return [span for records in chosen for span in lay_out(records).spans]
-
-
-class EmbeddingFile:
-    """An embedding whose rows are read when they are asked for; see `engine.model.supply.Embedding`."""
-
-    def __init__(self, source: ByteSource, record: TensorRecord) -> None:
-        self._source, self._record = source, record
-        self._row_bytes = record.bytes // record.shape[0]
-
-    def rows(self, ids: list[int]) -> Tensor:
-        """Raises CheckpointError where the shard can no longer be read."""
-        record = self._record
-        raw = torch.empty(len(ids), self._row_bytes, dtype=torch.uint8)
-        for row, token in zip(raw, ids, strict=True):
-            offset = record.offset + token * self._row_bytes
-            self._source.read_into(record.shard, offset, memoryview(row.numpy()))
-        return raw.view(DTYPES[record.dtype]).float()
 
 
 def _cut(count: int, size: int) -> list[memoryview]:

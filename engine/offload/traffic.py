@@ -37,6 +37,10 @@ class Traffic:
 class TrafficSource(Protocol):
     """Whoever moves weights."""
 
+    @property
+    def wait_seconds(self) -> float:
+        """Of the sums so far; asked for at every step of a pass, so it makes nothing else up."""
+
     def traffic(self) -> Traffic:
         """The sums so far."""
 
@@ -46,14 +50,23 @@ class SharedTraffic:
     """Several that move weights for one reply."""
 
     sources: tuple[TrafficSource, ...]
+    """At least one."""
+
+    @property
+    def wait_seconds(self) -> float:
+        """See `TrafficSource`."""
+        return sum(source.wait_seconds for source in self.sources)
 
     def traffic(self) -> Traffic:
         """The sums of all."""
-        return sum((source.traffic() for source in self.sources), Traffic())
+        first, *others = (source.traffic() for source in self.sources)
+        return sum(others, first)
 
 
 class NoTraffic:
     """Everything is in memory."""
+
+    wait_seconds = 0.0
 
     def traffic(self) -> Traffic:
         """See `TrafficSource`."""

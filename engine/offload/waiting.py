@@ -15,15 +15,15 @@ HEARTBEAT_SECONDS = 0.2
 
 
 def wait_for_any(reader: Reader, counter: TrafficCounter, reads: Sequence[Read]) -> Iterator[None]:
-    """Return once one of the reads is settled; yields every fifth of a second until then.
+    """Return once one of the reads is settled; yields every fifth of a second until then, and once it is.
 
-    Where the reader was closed it yields as well, so that the cancel that came before is noticed first.
+    So it yields for every read that was waited for: many short waits are as good a chance to cancel as a long
+    one. Where the reader was closed it yields as well, so that the cancel that came before is noticed first.
     """
     while not any(read.settled for read in reads):
         began = time.perf_counter()
-        settled = reader.wait(reads, HEARTBEAT_SECONDS)
+        reader.wait(reads, HEARTBEAT_SECONDS)
         counter.wait_seconds += time.perf_counter() - began
-        if not settled:
-            yield
+        yield
     if reader.closed:
         yield

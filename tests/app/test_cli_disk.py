@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 
 from app import cli
-from app.commands.run import disk_summary
+from app.commands.run import _news, disk_summary
 from app.commands.terminal import StatusLine
 from engine.checkpoint.audit import audit
 from engine.checkpoint.checkpoint import open_checkpoint
 from engine.config import ModelConfig
 from engine.decoding.counters import Counters
 from engine.event_json import from_json
-from engine.events import Finished, FinishReason, Header, Mode, Origin, Token, Verified, Waiting
+from engine.events import Finished, FinishReason, Header, Mode, Origin, Phase, Token, Verified, Waiting
 from engine.offload.plan import CPU, make_plan
 from engine.offload.units import inventory
 from engine.surface import LoadSettings
@@ -154,6 +154,22 @@ def test_waiting_is_printed_as_an_event_like_any_other(capsys: pytest.CaptureFix
     assert draftscope("run", "-m", "stalls", "--json", "--ids", "5", "--max-tokens", "2") == 0
     events = [from_json(json.loads(line)) for line in capsys.readouterr().out.splitlines()]
     assert Waiting(1, 11, 61, 3.2) in events
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (Waiting(1, 11, 61, 3.2), "waiting for the disk, 3 s (layer 12 of 61)"),
+        (Waiting(1, 61, 61, 3.2), "waiting for the disk, 3 s (layer 61 of 61)"),  # the head
+        (
+            Waiting(1, 0, 1, 3.2, Phase.CATCHING_UP),
+            "waiting for the disk while catching up, 3 s (layer 1 of 1)",
+        ),
+        (Waiting(1, 2, 9, 3.2, Phase.DRAFTING), "waiting for the disk while drafting, 3 s (layer 3 of 9)"),
+    ],
+)
+def test_it_is_said_what_waits(event: Waiting, line: str) -> None:
+    assert _news(event) == line
 
 
 def test_the_status_line_tells_of_the_prompt_and_of_the_disk() -> None:

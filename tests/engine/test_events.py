@@ -24,6 +24,7 @@ from engine.events import (
     FinishReason,
     Header,
     Origin,
+    Phase,
     Prefilled,
     Prefilling,
     RejectedToken,
@@ -66,7 +67,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Header, texts, options),
     st.builds(Prefilling, counts, counts, counts, counts, seconds),
     st.builds(Prefilled, counts, counts, seconds),
-    st.builds(Waiting, counts, counts, counts, seconds),
+    st.builds(Waiting, counts, counts, counts, seconds, st.sampled_from(Phase)),
     st.builds(
         Drafted, counts, st.lists(st.builds(DraftedToken, ids, texts, logprobs), max_size=3).map(tuple)
     ),
@@ -225,6 +226,7 @@ def test_the_documented_form() -> None:
         "layer": 11,
         "layers": 61,
         "seconds": 2.0,
+        "phase": "verifying",
     }
     assert list(to_json(Header("m", GenerateOptions())))[:2] == ["event", "schema"]
 

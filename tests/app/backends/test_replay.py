@@ -21,6 +21,7 @@ from engine.events import (
     FinishReason,
     Header,
     Origin,
+    Phase,
     Prefilled,
     RejectedToken,
     Token,
@@ -168,6 +169,21 @@ def test_waiting_for_the_disk_is_part_of_verifying(tmp_path: Path) -> None:
     assert player.after(1) == [waits[1]]
     assert player.after(0.4) == []
     assert player.after(0.2)[0] == round_of(1, verify=2.5)
+
+
+def test_waiting_while_drafting_is_part_of_that(tmp_path: Path) -> None:
+    waits = [Waiting(1, 0, 1, 1.0, Phase.CATCHING_UP), Waiting(1, 0, 1, 1.0, Phase.DRAFTING)]
+    last = Waiting(1, 3, 9, 1.0)
+    events = [HEADER, FIRST, *waits, drafted(1), last, round_of(1, draft=2.5, verify=1.5)]
+    player = Player(tmp_path, lines(*events))
+    player.backend.start()
+    player.after(0)
+    assert player.after(1) == [waits[0]]
+    assert player.after(1) == [waits[1]]
+    assert player.after(0.4) == []
+    assert player.after(0.2) == [drafted(1)]
+    assert player.after(1) == [last]
+    assert player.after(0.5)[0] == round_of(1, draft=2.5, verify=1.5)
 
 
 def test_a_session_is_a_recording_with_its_drafts_put_back(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.figures import Figures
-from engine.events import FinishReason
+from app.screens.compare import how
+from engine.events import FinishReason, Phase, Waiting
 from engine.lanes import Lane, LaneEvent, LanesFinished
 from engine.options import Acceptance, Mode
 from tests.app.comparing.made import BASE, BEGIN, TWO, WHOLE, done, fast, run_of, slow, taken
@@ -142,3 +143,11 @@ def test_texts_that_may_differ_are_not_promised() -> None:
     assert same_text(run.report, run_of(**sampled).options) == "not promised"
     assert same_text(run.report, run_of(temperature=1.0).options) == "no"
     assert same_text(taken(run_of(), WHOLE).report, run.options) == "yes"
+
+
+def test_what_it_waits_for_is_said_until_the_drafters_have_the_prompt() -> None:
+    run = taken(run_of(), BEGIN[:3])
+    run.take(LaneEvent(None, 0, Waiting(0, 0, 1, 3.2, Phase.CATCHING_UP)))
+    assert how(run) == "This is why. Waiting for the disk while catching up: 3 s."
+    run.take(BEGIN[3])
+    assert "Waiting" not in how(run)

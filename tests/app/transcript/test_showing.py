@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.conversation import Conversation, Exchange, Reply
-from engine.events import FinishReason, Header, Prefilling, Waiting
+from engine.events import FinishReason, Header, Phase, Prefilling, Waiting
 from engine.options import GenerateOptions, Mode
 
 from .made import (
@@ -128,6 +128,10 @@ async def test_long_waits_speak() -> None:
         await app.take(pilot, begun()[1], verified(0, token("The")), Waiting(1, 3, 61, 3.2))
         assert app.shown[4:6] == ["The", "waiting for the disk · 3 s"]
         assert app.shown[3] == "demo  first token 0.41 s"
+        await app.take(pilot, Waiting(1, 0, 1, 2.1, Phase.CATCHING_UP))
+        assert app.shown[4:6] == ["The", "waiting for the disk while catching up · 2 s"]
+        await app.take(pilot, Waiting(1, 0, 1, 1.2, Phase.DRAFTING))
+        assert app.shown[4:6] == ["The", "waiting for the disk while drafting · 1 s"]
         await app.take(pilot, drafted(1, " sky"))
         assert app.shown[4:6] == ["The sky", ""]
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from engine import Engine
     from engine.events import Event
+    from engine.model.steps import Steps
 
 LAYERS = 3
 SOME = settings(deadline=None, max_examples=12, derandomize=True, database=None)
@@ -144,16 +145,11 @@ def mtp_passes(monkeypatch: pytest.MonkeyPatch) -> list[range]:
     forward = MtpModule.forward
 
     def spied(
-        self: MtpModule,
-        next_ids: Sequence[int],
-        hidden: Tensor,
-        start: int,
-        cache: Tensor,
-        heartbeat: Callable[[], None],
-    ) -> Tensor:
+        self: MtpModule, next_ids: Sequence[int], hidden: Tensor, start: int, cache: Tensor
+    ) -> Steps[Tensor]:
         assert len(next_ids) == len(hidden)
         passes.append(range(start, start + len(next_ids)))
-        return forward(self, next_ids, hidden, start, cache, heartbeat)
+        return forward(self, next_ids, hidden, start, cache)
 
     monkeypatch.setattr(MtpModule, "forward", spied)
     return passes
@@ -489,7 +485,7 @@ def test_a_cancel_before_a_reply_is_forgotten(engine: Engine) -> None:
 def test_a_reply_closed_while_its_prompt_is_read(
     engine: Engine, model: str, fresh: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.decoding.reply.PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr("engine.decoding.progress.PROGRESS_SECONDS", 0.0)
     for stop in range(1, LAYERS + 2):
         reply(engine, BASE, depth=2)
         seen = 0

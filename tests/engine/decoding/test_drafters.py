@@ -22,6 +22,7 @@ from engine.decoding.sampling import log_softmax
 from engine.decoding.sequence import SequenceState
 from engine.errors import CheckpointError, UsageError
 from engine.events import Origin, Verified
+from engine.model.steps import finish
 from engine.options import Mode
 from tests.engine.decoding import slow
 from tests.engine.decoding.conftest import MODELS
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from engine import Engine
+    from engine.decoding.acceptance import Draft
     from engine.events import Event
     from tests.engine.reference64 import Reference
     from tests.engine.tiny import TinySpec
@@ -87,22 +89,27 @@ def test_ngrams_are_found_as_by_a_naive_search(
     text: list[int], depth: int, stop_ids: frozenset[int], state: SequenceState
 ) -> None:
     state.tokens = text
-    found = NgramDrafter(stop_ids).draft(state, depth)
+    found = finish(NgramDrafter(stop_ids).draft(state, depth))
     assert [draft.id for draft in found.drafts] == naive(text, depth, stop_ids)
     assert all(draft.logits is None for draft in found.drafts)
-    assert found.catchup_seconds == 0
+    assert not finish(NgramDrafter(stop_ids).catch_up(state))
+
+
+def ngrams(state: SequenceState, depth: int) -> tuple[Draft, ...]:
+    """What n-grams draft where nothing stops them."""
+    return finish(NgramDrafter(frozenset()).draft(state, depth)).drafts
 
 
 def test_of_equally_long_suffixes_the_latest_counts(state: SequenceState) -> None:
     state.tokens = [1, 2, 3, 9, 1, 2, 4, 1, 2]
-    assert [draft.id for draft in NgramDrafter(frozenset()).draft(state, 3).drafts] == [4, 1, 2]
+    assert [draft.id for draft in ngrams(state, 3)] == [4, 1, 2]
     state.tokens = [0, 1, 2, 7, 8, 1, 2, 9, 0, 1, 2]
-    assert [draft.id for draft in NgramDrafter(frozenset()).draft(state, 2).drafts] == [7, 8]
+    assert [draft.id for draft in ngrams(state, 2)] == [7, 8]
 
 
 def test_one_token_is_no_suffix(state: SequenceState) -> None:
     state.tokens = [1, 2, 3, 2]
-    assert NgramDrafter(frozenset()).draft(state, 8).drafts == ()
+    assert ngrams(state, 8) == ()
 
 
 @pytest.mark.parametrize("sampling", [{}, {"temperature": 0.8, "seed": 6}])

@@ -21,6 +21,7 @@ from engine.decoding import kept_cache
 from engine.decoding.build import build_identity
 from engine.errors import UsageError
 from engine.kernels.reference import TorchKernels
+from engine.model.steps import finish
 from tests.engine.decoding.conftest import CONTEXT, MODELS
 from tests.engine.decoding.replies import BASE, reply, watched
 from tests.engine.tiny import SPECS, build
@@ -149,7 +150,9 @@ def test_recalled_rows_and_logits_are_those_of_a_fresh_prefill(
     assert mine.mtp_cache is not None
     assert theirs.mtp_cache is not None
     assert torch.equal(mine.mtp_cache[: mine.mtp_rows], theirs.mtp_cache[: mine.mtp_rows])
-    logits = [each._decoder.model.logits(state_of(each).hidden[tokens:rows]) for each in (recalled, anew)]
+    logits = [
+        finish(each._decoder.model.logits(state_of(each).hidden[tokens:rows])) for each in (recalled, anew)
+    ]
     assert torch.equal(*logits)
 
 

@@ -49,7 +49,7 @@ def test_events_come_in_their_order_and_agree(mode: str, accept: str, engine: En
 def test_reading_the_prompt_is_reported_layer_by_layer(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.decoding.reply.PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr("engine.decoding.progress.PROGRESS_SECONDS", 0.0)
     engine.logits([1])
     outcome = reply(engine, BASE)
     check_shape(outcome)

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import threading
+import time
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from engine import load
+from engine import Lane, LaneEvent, LanesFinished, load
 from engine.checkpoint.checkpoint import open_checkpoint
 from engine.checkpoint.source import FileSource
 from engine.errors import CheckpointError
-from engine.events import Finished, FinishReason, Origin, Prefilling, Verified, Waiting
+from engine.events import (
+    Drafted,
+    Finished,
+    FinishReason,
+    Origin,
+    Phase,
+    Prefilled,
+    Prefilling,
+    Verified,
+    Waiting,
+)
+from engine.model.steps import finish
+from engine.options import Mode
 from tests.engine.decoding.replies import Outcome, options, reply
 from tests.engine.offload.sources import PATIENCE
 from tests.engine.tiny import SPECS, TinySpec, partly_right_spec, sample_ids
@@ -251,6 +264,19 @@ def held(
         source.go_on()
 
 
+class SteppedClock:
+    """Runs on as time does, and leaps ahead when the test says so."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def step(self, seconds: float) -> None:
+        self._ahead += seconds
+
+    def perf_counter(self) -> float:
+        return time.perf_counter() + self._ahead
+
+
 @dataclass
 class At:
     """Does something once, after the given number of rounds."""
@@ -312,7 +338,7 @@ def test_a_cancel_is_noticed_while_the_prompt_waits(
     opened: Callable[..., Engine],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("engine.decoding.reply.PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr("engine.decoding.progress.PROGRESS_SECONDS", 0.0)
     engine, source = held("FP8", 0.0)
     ids = sample_ids(MODELS["FP8"], 300)
     source.hold()
@@ -334,7 +360,7 @@ def test_standing_still_for_the_drive_is_told(
     opened: Callable[..., Engine],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("engine.decoding.reply.WAITING_SECONDS", 0.0)
+    monkeypatch.setattr("engine.decoding.progress.WAITING_SECONDS", 0.0)
     monkeypatch.setattr("engine.offload.waiting.HEARTBEAT_SECONDS", 0.01)
     engine, source = held(DRAFTING, 0.0)
     ids = sample_ids(MODELS[DRAFTING], 12)
@@ -343,7 +369,7 @@ def test_standing_still_for_the_drive_is_told(
     def watch(event: Event) -> None:
         if isinstance(event, Verified) and event.round == 2:
             source.hold()
-        if isinstance(event, Waiting):
+        if isinstance(event, Waiting) and source.holds:
             waits.append(event)
             if len(waits) == 3:
                 source.go_on()
@@ -359,12 +385,114 @@ def test_standing_still_for_the_drive_is_told(
 
 
 @pytest.mark.timeout(60)
+def test_a_round_stands_still_in_every_phase_and_says_in_which(
+    held: Callable[..., tuple[Engine, HeldSource]],
+    opened: Callable[..., Engine],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("engine.decoding.progress.WAITING_SECONDS", 0.0)
+    monkeypatch.setattr("engine.offload.waiting.HEARTBEAT_SECONDS", 0.01)
+    clock = SteppedClock()
+    monkeypatch.setattr("engine.decoding.reply.time", clock)
+    engine, source = held(DRAFTING, 0.0)
+    ids = sample_ids(MODELS[DRAFTING], 12)
+    phases: list[tuple[int, Phase, int]] = []
+
+    def watch(event: Event) -> None:
+        # Round 1 begins with the prompt's rows, round 2 with drafting.
+        if (isinstance(event, Verified) and event.round < 2) or isinstance(event, Drafted):
+            source.hold()
+        if isinstance(event, Waiting) and source.holds:
+            phases.append((event.round, event.phase, event.layers))
+            assert event.layer < event.layers
+            clock.step(1000.0)
+            source.go_on()
+
+    outcome = events_of(engine, ids, watch, depth=2)
+    layers = MODELS[DRAFTING].num_hidden_layers
+    assert phases[:4] == [
+        (1, Phase.CATCHING_UP, 1),
+        (1, Phase.VERIFYING, layers),
+        (2, Phase.DRAFTING, 1),
+        (2, Phase.VERIFYING, layers),
+    ]
+    for event in outcome.verified:  # time that was not the engine's is in no figure
+        assert event.draft_seconds + event.catchup_seconds + event.verify_seconds < 1000.0
+    assert outcome.finished.seconds < 1000.0
+    assert outcome.verified[1].catchup_seconds > 0
+    assert text_of(outcome) == text_of(reply(opened(DRAFTING), ids, depth=2))
+
+
+@pytest.mark.timeout(60)
+def test_a_comparison_tells_that_it_stands_still_while_catching_up(
+    held: Callable[..., tuple[Engine, HeldSource]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.decoding.progress.WAITING_SECONDS", 0.0)
+    monkeypatch.setattr("engine.offload.waiting.HEARTBEAT_SECONDS", 0.01)
+    engine, source = held(DRAFTING, 0.0)
+    ids = sample_ids(MODELS[DRAFTING], 12)
+    waits: list[Waiting] = []
+    for news in engine.compare(ids, (Lane(Mode.ORDINARY, 0), Lane(Mode.MTP, 2)), options(max_tokens=4)):
+        if isinstance(news, LaneEvent) and news.lane is None:
+            if isinstance(news.event, Prefilled):
+                source.hold()
+            elif isinstance(news.event, Waiting):
+                waits.append(news.event)
+                source.go_on()
+    assert waits[0].phase is Phase.CATCHING_UP
+    assert news == LanesFinished(complete=True)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("rounds", [0, 1])
+def test_a_cancel_is_noticed_while_catching_up_and_drafting(
+    rounds: int,
+    held: Callable[..., tuple[Engine, HeldSource]],
+    opened: Callable[..., Engine],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("engine.decoding.progress.WAITING_SECONDS", 0.0)
+    engine, source = held(DRAFTING, 0.0)
+    ids = sample_ids(MODELS[DRAFTING], 12)
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Verified) and event.round == rounds:
+            source.hold()
+        if isinstance(event, Waiting) and source.holds:
+            assert event.phase is (Phase.DRAFTING if rounds else Phase.CATCHING_UP)
+            engine.controls.cancel()
+
+    outcome = events_of(engine, ids, watch, depth=2)
+    assert source.holds, "it did not wait for the drive"
+    assert outcome.finished.reason is FinishReason.CANCELLED
+    assert outcome.verified[-1].round == rounds
+    source.go_on()
+    assert reply(engine, ids, depth=2).bits == reply(opened(DRAFTING), ids, depth=2).bits
+
+
+def test_a_prompts_tokens_are_read_once_each_and_counted(opened: Callable[..., Engine]) -> None:
+    spec = MODELS["FP8"]
+    engine = opened("FP8", 0.0)
+    assert not engine.home.plan.embedding_pinned
+    few, many = [5, 9, 7], [5, 9, 7] * 60
+    engine.logits(few)
+    engine.home._reader.drain()
+    record = engine.home.inventory.embedding
+    row_bytes = record.bytes // record.shape[0]
+    for ids in (few, many):
+        before = engine.home.traffic()
+        assert finish(engine._decoder.model.embed(ids)).shape == (len(ids), spec.hidden_size)
+        moved = engine.home.traffic() - before
+        assert moved.bytes_read == 3 * row_bytes
+
+
+@pytest.mark.timeout(60)
 def test_an_abandoned_reply_leaves_an_engine_that_works(
     held: Callable[..., tuple[Engine, HeldSource]],
     opened: Callable[..., Engine],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("engine.decoding.reply.WAITING_SECONDS", 0.0)
+    monkeypatch.setattr("engine.decoding.progress.WAITING_SECONDS", 0.0)
     monkeypatch.setattr("engine.offload.waiting.HEARTBEAT_SECONDS", 0.01)
     engine, source = held(DRAFTING, 0.1)
     ids = sample_ids(MODELS[DRAFTING], 12)
@@ -372,7 +500,7 @@ def test_an_abandoned_reply_leaves_an_engine_that_works(
     for event in events:
         if isinstance(event, Verified) and event.round == 2:
             source.hold()
-        if isinstance(event, Waiting):
+        if isinstance(event, Waiting) and source.holds:
             break
     events.close()  # type: ignore[attr-defined]
     source.go_on()

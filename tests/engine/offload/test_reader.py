@@ -464,6 +464,14 @@ def test_waiting_yields_until_the_read_is_there(
     assert counter.traffic().bytes_read == 100
 
 
+def test_a_short_wait_yields_too_once_the_read_is_there() -> None:
+    reader = SteppedReader(MadeSource(FILES), random.Random(3))
+    read = reader.submit(unit(0).spans, pages(PAGE_BYTES), Priority.NEEDED)
+    settled = [read.settled for _ in wait_for_any(reader, TrafficCounter(reader), [read])]
+    assert settled[-1], "many short waits are chances to cancel as well"
+    assert list(wait_for_any(reader, TrafficCounter(reader), [read])) == []
+
+
 def test_no_bytes_are_there_at_once(opened: Callable[..., Reader]) -> None:
     reader = opened(MadeSource(FILES))
     assert reader.submit([], pages(0), Priority.NEEDED).complete
