@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import ScrollableContainer, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Label, Static
@@ -13,6 +13,7 @@ from textual.widgets import Label, Static
 from app.commands.terminal import harmless
 from app.key_hints import key_line
 from app.locations import user_path
+from app.widgets.key_line import KeyLine
 from engine.errors import DraftscopeError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class CheckpointScreen(ModalScreen[None]):
     """One checkpoint's tree, to scroll through."""
 
     CSS_PATH = "page.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-wide")]  # noqa: RUF012  # typed by Textual
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "leave", "back", id="checkpoint.leave")]
 
     def __init__(self, model: str) -> None:
@@ -34,13 +36,13 @@ class CheckpointScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="page"):
             yield Label(Content(f"Checkpoint {harmless(self._model)}"), classes="page-title")
-            with VerticalScroll(classes="page-scroll"):
+            with ScrollableContainer(classes="page-scroll"):
                 yield Static("Reading headers.", id="checkpoint-text", classes="page-text")
-            line = key_line(self, "↑ ↓ scroll", ("checkpoint.leave", "back"))
-            yield Label(line, markup=False, classes="page-keys")
+            line = key_line(self, "↑ ↓ ← → scroll", ("checkpoint.leave", "back"))
+            yield KeyLine(line, classes="page-keys")
 
     def on_mount(self) -> None:
-        self.query_one(VerticalScroll).focus()
+        self.query_one(ScrollableContainer).focus()
         self.run_worker(self._read, thread=True, exclusive=True)  # a second or two for DeepSeek-V3
 
     def action_leave(self) -> None:
@@ -53,7 +55,9 @@ class CheckpointScreen(ModalScreen[None]):
 
     def _show(self, text: str) -> None:
         if self.is_mounted:
-            self.query_one("#checkpoint-text", Static).update(Content(text))
+            shown = self.query_one("#checkpoint-text", Static)
+            shown.set_class("\n" not in text, "-sentence")
+            shown.update(Content(text))
 
 
 def checkpoint_text(model: str) -> str:

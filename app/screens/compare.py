@@ -24,6 +24,7 @@ from app.key_hints import key_line, key_of
 from app.lanes_text import DEFAULT, lanes_text, read_lanes
 from app.standstill import standstill
 from app.widgets.bars import percentage
+from app.widgets.key_line import KeyLine
 from app.widgets.lane import LaneBlock, LaneView
 from engine.errors import UsageError
 
@@ -99,7 +100,7 @@ class CompareScreen(ModalScreen[None]):
             start = key_line(self, ("compare.start", "start"), "tab field")
             write = key_line(blocks, ("compare.markdown", "Markdown"), ("compare.json", "JSON"))
             line = key_line(self, start, write, ("compare.leave", "stop, back"))
-            yield Label(line, markup=False, id="compare-keys")
+            yield KeyLine(line, id="compare-keys")
 
     def on_mount(self) -> None:
         prompt, lanes = self._field("prompt"), self._field("lanes")

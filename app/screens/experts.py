@@ -11,6 +11,7 @@ from textual.widgets import Label, Static
 
 from app.expert_view import expert_page
 from app.key_hints import key_line
+from app.widgets.key_line import KeyLine
 
 if TYPE_CHECKING:
     from textual import events
@@ -43,7 +44,7 @@ class ExpertsScreen(ModalScreen[None]):
             with VerticalScroll(classes="page-scroll"):
                 yield Static("Asking the engine.", id="experts-text", classes="page-text")
             line = key_line(self, "↑ ↓ scroll", ("experts.pause", "pause"), ("experts.leave", "back"))
-            yield Label(line, markup=False, classes="page-keys")
+            yield KeyLine(line, classes="page-keys")
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()

@@ -62,6 +62,8 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     ("coupled", "both models pick with the same noise, so one seed gives one text at every depth"),
     ("rejection", "keeps the law of sampling but not the text, and accepts more"),
     ("loads", "experts read from disk to be used, when they were needed or ahead of it"),
+    ("RAM", "what the engine's whole process takes, Python and its libraries included / what --ram bounds"),
+    ("--ram", "a bound on what the model takes: weights, expert slots, buffers, caches and activations"),
     ("in RAM", "expert uses for which nothing was read / all uses"),
     ("waiting", "the share of a round's time that stood still for reads"),
 )

@@ -14,6 +14,7 @@ from textual.widgets.option_list import Option
 
 from app.commands.terminal import harmless
 from app.key_hints import key_line, key_of
+from app.widgets.key_line import KeyLine
 from engine.errors import DraftscopeError, shown
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class SessionsScreen(ModalScreen[str | None]):
             leave = key_of(self, "sessions.leave")
             yield Input(placeholder=f"a new title; enter keeps it, {leave} does not", id="sessions-name")
             keys = ("sessions.rename", "rename"), ("sessions.delete", "delete"), ("sessions.leave", "back")
-            yield Label(key_line(self, "enter go on with it", *keys), markup=False, id="sessions-keys")
+            yield KeyLine(key_line(self, "enter go on with it", *keys), id="sessions-keys")
 
     def on_mount(self) -> None:
         self.query_one(Input).display = False

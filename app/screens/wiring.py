@@ -15,6 +15,7 @@ from app.commands.terminal import harmless
 from app.exports import write_new
 from app.key_hints import key_line, key_of
 from app.widgets.bars import bar
+from app.widgets.key_line import KeyLine
 from app.wiring_page import wiring_page
 from engine.errors import UsageError
 
@@ -53,7 +54,7 @@ class WiringScreen(ModalScreen[None]):
                 ("wiring.again", "again"),
                 ("wiring.leave", "stop, then back"),
             )
-            yield Label(key_line(self, "↑ ↓ scroll", *keys), markup=False, classes="page-keys")
+            yield KeyLine(key_line(self, "↑ ↓ scroll", *keys), classes="page-keys")
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()

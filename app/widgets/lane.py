@@ -74,7 +74,7 @@ class LaneBlock(Widget):
         view, width = self.view, self.content_size.width
         if view is None or not width:
             return Content("")
-        lines = [figures_line(view, width), details_line(view.row)]
+        lines = [figures_line(view, width), details_line(view.row, width)]
         most = max(1, self.content_size.height - len(lines))
         tail = text_lines(view.text, width - _LABEL, most)
         lines += [Content.assemble(" " * _LABEL, line) for line in tail]
@@ -84,8 +84,8 @@ class LaneBlock(Widget):
 def figures_line(view: LaneView, columns: int) -> Content:
     """Return the lane's name, its progress, and the figures by which lanes are compared."""
     row = view.row
-    width = max(LEAST_BAR, columns - _LABEL - _SHARE - _SPEED - _RATIO - _READ)
-    full, rest = bar(view.share, width)
+    width = columns - _LABEL - _SHARE - _SPEED - _RATIO - _READ
+    full, rest = bar(view.share, width) if width >= LEAST_BAR else ("", "")  # the percentage says it too
     speed, ratio = row.tokens_per_second, row.ratio
     spread = row.ratio_spread or None  # that of depth 0 to itself is 0
     is_even = ratio is None or abs(ratio - 1) <= max(spread or 0, 0.005)
@@ -101,14 +101,16 @@ def figures_line(view: LaneView, columns: int) -> Content:
     )
 
 
-def details_line(row: LaneRow) -> Content:
-    """Return what a pass yields, and how often the main model agreed that far ahead."""
+def details_line(row: LaneRow, columns: int = 80) -> Content:
+    """Return what a pass yields, and how often the main model agreed so far ahead; in few columns briefly."""
     length = UNKNOWN if row.mean_length is None else f"{row.mean_length:.2f}"
     shares = " ".join(f"{100 * share:.0f}" for share in row.acceptance_by_position)
     accepted = f"{shares} %" if shares else UNKNOWN
-    return Content.styled(
-        f"{' ' * _LABEL}{length} tokens a pass   accepted by position {accepted}", "$text-muted"
-    )
+    indent = " " * _LABEL
+    text = f"{indent}{length} tokens a pass   accepted by position {accepted}"
+    if len(text) > columns:
+        text = f"{indent}{length} a pass   accepted {accepted}"
+    return Content.styled(text, "$text-muted")
 
 
 def text_lines(tokens: Sequence[Token], columns: int, lines: int) -> list[Content]:

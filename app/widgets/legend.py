@@ -13,7 +13,7 @@ from app.setting_rules import View
 from app.token_colours import POSITION_ATTRIBUTES, POSITIONS, SURPRISE_ATTRIBUTES, SURPRISES, TokenKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 KIND_NAMES: dict[TokenKind, str] = {
     TokenKind.ACCEPTED: "accepted draft",
@@ -24,6 +24,14 @@ KIND_NAMES: dict[TokenKind, str] = {
     TokenKind.GHOST: "being verified",
 }
 """What a kind of token is called wherever the app names it."""
+
+_SHORT_NAMES: dict[TokenKind, str] = {
+    **KIND_NAMES,
+    TokenKind.ACCEPTED: "accepted",
+    TokenKind.ORDINARY: "main",
+    TokenKind.GHOST: "verifying",
+}
+"""For a line with no room for those."""
 
 KIND_MEANINGS: dict[TokenKind, str] = {
     TokenKind.ACCEPTED: "drafted ahead, and the main model agreed",
@@ -47,15 +55,28 @@ class Legend(Widget):
 
     def render(self) -> Content:
         """Draw as many words as there is room for."""
-        pieces = list(legend_pieces(self.view))
         width = self.content_size.width
-        while len(pieces) > 1 and Content(_GAP).join(pieces).cell_length > width:
-            pieces.pop()
-        line = Content(_GAP).join(pieces)
+        note = len(_GAP) + len(self.note) if self.note else 0
+        line = _fitting(self.view, width - note) or _fitting(self.view, width)
+        if line is None:
+            pieces = list(legend_pieces(self.view))
+            while len(pieces) > 1 and Content(_GAP).join(pieces).cell_length > width:
+                pieces.pop()
+            line = Content(_GAP).join(pieces)
         room = width - line.cell_length - len(self.note)
         if not self.note or room < len(_GAP):
             return line
         return Content.assemble(line, " " * room, (self.note, "$text-muted"))
+
+
+def _fitting(view: View, width: int) -> Content | None:
+    """Return the line at its roomiest in so many columns; None where some of it would have to go."""
+    for names in (KIND_NAMES, _SHORT_NAMES):
+        for gap in (_GAP, "  "):
+            line = Content(gap).join(legend_pieces(view, names))
+            if line.cell_length <= width:
+                return line
+    return None
 
 
 def kind_style(kind: TokenKind) -> str:
@@ -67,14 +88,14 @@ def _style(variable: str, attributes: str) -> str:
     return f"${variable}" if attributes == "none" else f"${variable} {attributes}"
 
 
-def legend_pieces(view: View) -> Sequence[Content]:
+def legend_pieces(view: View, names: Mapping[TokenKind, str] = KIND_NAMES) -> Sequence[Content]:
     """Return the words for a view of the transcript, each in its style."""
     match view:
         case View.ORIGIN:
             kinds = [kind for kind in TokenKind if kind is not TokenKind.BONUS]
-            return [Content.styled(KIND_NAMES[kind], kind_style(kind)) for kind in kinds]
+            return [Content.styled(names[kind], kind_style(kind)) for kind in kinds]
         case View.ALL_ORIGINS:
-            return [Content.styled(KIND_NAMES[kind], kind_style(kind)) for kind in TokenKind]
+            return [Content.styled(names[kind], kind_style(kind)) for kind in TokenKind]
         case View.POSITION:
             pieces = [Content.styled("main model", kind_style(TokenKind.ORDINARY))]
             for position in range(1, POSITIONS + 1):
@@ -85,8 +106,8 @@ def legend_pieces(view: View) -> Sequence[Content]:
                 )
             return pieces
         case View.SURPRISE:
-            names = ("expected", *["·"] * (SURPRISES - 2), "surprising")
+            steps = ("expected", *["·"] * (SURPRISES - 2), "surprising")
             styles = (_style(f"tok-surprise-{step}", each) for step, each in enumerate(SURPRISE_ATTRIBUTES))
-            return [Content.styled(name, style) for name, style in zip(names, styles, strict=True)]
+            return [Content.styled(name, style) for name, style in zip(steps, styles, strict=True)]
         case View.PLAIN:
             return [Content.styled("plain text: origins are not shown", "$text-muted")]

@@ -7,16 +7,17 @@ times a second.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Sparkline, Static
 
+from app.figures import Setting
 from app.why import why
+from app.widgets.auto_choice import choice_line
 from app.widgets.bars import PositionBars, padded, percentage
 from engine.options import Acceptance, GenerateOptions, Mode
 
@@ -37,6 +38,8 @@ BARS = 4
 BARS_IF_SHORT = 2
 SHORT_LINES = 28
 """A panel of fewer lines does without blank ones."""
+TIGHT_LINES = 22
+"""One of fewer than these does without headings whose figures speak for themselves, and without the line."""
 
 UNKNOWN = "–"
 _WIDE_COLUMNS = 30
@@ -47,7 +50,7 @@ _LEAST_WITH_SPREAD = 27
 _OF_A_RECORDING = "These are the recording's own figures: nothing is measured now."
 _SENTENCES = ("panel-choice", "panel-why")
 """These wrap, so that their height is known only to the layout."""
-_CHOSEN = re.compile(r"Depth (\d+)(: | on trial: )")
+_NO_ENGINE = "There is no engine to measure with."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class _Shown:
     measure_key: str
     pace: float
     is_live: bool
+    has_engine: bool
     columns: int
     lines: int
 
@@ -72,26 +76,29 @@ class SidePanel(VerticalScroll, can_focus=False):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
         super().__init__(id=id)
-        self._asked: tuple[Figures, GenerateOptions, str | None, str, float, bool] | None = None
+        self._asked: tuple[Figures, GenerateOptions, str | None, str, float, bool, bool] | None = None
         self._shown: _Shown | None = None
         self._is_resting = False
         self._texts: dict[str, Content] = {}
 
     def compose(self) -> ComposeResult:
-        yield Static(id="panel-speed")
-        yield Sparkline([], id="panel-series")
-        yield Static(id="panel-acceptance", classes="panel-heading")
-        yield PositionBars(id="panel-bars")
-        yield Static(id="panel-length")
-        yield Static("EXPERTS AND DISK", classes="panel-heading")
-        yield Static(id="panel-experts")
-        yield Static("MEASURED", classes="panel-heading")
-        yield Static(id="panel-measured")
-        yield Static(id="panel-choice")
-        yield Static(id="panel-why")
+        with Vertical(classes="panel-half"):
+            yield Static(id="panel-speed")
+            yield Sparkline([], id="panel-series")
+            yield Static(id="panel-acceptance", classes="panel-heading")
+            yield PositionBars(id="panel-bars")
+            yield Static(id="panel-length")
+            yield Static("EXPERTS AND DISK", classes="panel-heading panel-plain")
+            yield Static(id="panel-experts")
+        with Vertical(classes="panel-half"):
+            yield Static("MEASURED", classes="panel-heading panel-plain")
+            yield Static(id="panel-measured")
+            yield Static(id="panel-choice")
+            yield Static(id="panel-why")
 
     def on_resize(self, _event: events.Resize) -> None:
         self.set_class(self.size.height < SHORT_LINES, "-short")
+        self.set_class(self.size.height < TIGHT_LINES, "-tight")
         self._draw_if_changed()
 
     def update_from(
@@ -102,24 +109,34 @@ class SidePanel(VerticalScroll, can_focus=False):
         measure_key: str = "b",
         pace: float = 0.0,
         is_live: bool = True,
+        has_engine: bool = True,
     ) -> None:
         """Show the figures for the options in use.
 
         `disk_limit` is the speed of an emulated drive, as the user has written it; `measure_key` the key that
         begins a measurement; `pace` the rounds a second that the engine is held to. In a recording, which is
-        not live, there is nothing to measure.
+        not live, there is nothing to measure, nor is there while there is no engine.
         """
-        self._asked = (figures, options, disk_limit, measure_key, pace, is_live)
+        self._asked = (figures, options, disk_limit, measure_key, pace, is_live, has_engine)
         if not self._is_resting:
             self._draw_if_changed()
 
     def _draw_if_changed(self) -> None:
         if self._asked is None or not self.is_mounted or not self.size.width:
             return
-        figures, options, disk_limit, key, pace, is_live = self._asked
+        figures, options, disk_limit, key, pace, is_live, has_engine = self._asked
         columns = self.query_one("#panel-speed", Static).content_size.width or self.content_size.width
         due = _Shown(
-            figures, figures.version, options, disk_limit, key, pace, is_live, columns, self.size.height
+            figures,
+            figures.version,
+            options,
+            disk_limit,
+            key,
+            pace,
+            is_live,
+            has_engine,
+            columns,
+            self.size.height,
         )
         if due != self._shown:
             self._shown = due
@@ -149,8 +166,7 @@ class SidePanel(VerticalScroll, can_focus=False):
         self.query_one("#panel-choice", Static).display = is_auto
         if is_auto:
             self._put("panel-choice", Content(choice_line(figures.auto_depth, figures.auto_choice)))
-        reason = why(figures, options, due.measure_key) if due.is_live else _OF_A_RECORDING
-        self._put("panel-why", Content(reason))
+        self._put("panel-why", Content(_reason(due)))
 
     def _put(self, ident: str, text: Content) -> None:
         before = self._texts.get(ident)
@@ -159,6 +175,15 @@ class SidePanel(VerticalScroll, can_focus=False):
         self._texts[ident] = text
         has_grown = before is None or before.plain.count("\n") != text.plain.count("\n")
         self.query_one(f"#{ident}", Static).update(text, layout=has_grown or ident in _SENTENCES)
+
+
+def _reason(due: _Shown) -> str:
+    """Return why the depth in use pays or does not, as far as that can be said."""
+    if not due.is_live:
+        return _OF_A_RECORDING
+    figures, options = due.figures, due.options
+    is_known = figures.comparison(*Setting.of(options.mode, options.depth)) is not None
+    return why(figures, options, due.measure_key) if due.has_engine or is_known else _NO_ENGINE
 
 
 def speed_line(counters: Counters, pace: float, columns: int) -> Content:
@@ -195,34 +220,17 @@ def experts_lines(counters: Counters, disk_limit: str | None, columns: int) -> C
     is_wide = columns >= _WIDE_COLUMNS
     loads, hits = counters.loads_per_token, counters.hit_rate
     read, waiting = counters.bytes_per_token, counters.wait_share
-    cells = (
-        (f"{UNKNOWN if loads is None else f'{loads:.1f}'} loads/token", 17),
-        (f"{percentage(hits)} {'in RAM' if is_wide else 'RAM'}", 0),
-        (f"{bytes_text(read)}/token", 17),
-        (f"{'waiting' if is_wide else 'wait'} {percentage(waiting)}", 0),
-    )
-    gap = 0 if is_wide else 2
-    first, second, third, fourth = (text.ljust(max(0, width - gap)) for text, width in cells)
-    lines = [f"{first}{second}", f"{third}{fourth}"]
+    firsts = (f"{UNKNOWN if loads is None else f'{loads:.1f}'} loads/token", f"{bytes_text(read)}/token")
+    room = max((17 if is_wide else 15), *(len(text) + 2 for text in firsts))
+    words = ("in RAM", "waiting") if is_wide else ("RAM", "wait")
+    lines = [
+        f"{firsts[0]:<{room}}{percentage(hits)} {words[0]}",
+        f"{firsts[1]:<{room}}{words[1]} {percentage(waiting)}",
+    ]
     if disk_limit is not None:
         lines.append(f"(emulated drive {disk_limit})")
     text = "\n".join(lines)
     return Content(text) if loads or read or waiting else Content.styled(text, "$text-disabled")
-
-
-def choice_line(depth: int | None, sentence: str) -> str:
-    """Return what mode auto chose for its last round, and why, in the engine's own figures.
-
-    What was drafted may be less or more, since every draft is weighed when it is due.
-    """
-    if depth is None:
-        return "auto has not chosen a depth yet."
-    found = _CHOSEN.match(sentence)
-    if found is not None:
-        verb = "tries" if "trial" in found[2] else "chose"
-        drafted = "" if found[1] == str(depth) else f", drafted {depth}"
-        return f"auto {verb} {found[1]}{drafted}: {sentence[found.end() :]}"
-    return f"auto chose {depth}" + (f": {sentence[0].lower()}{sentence[1:]}" if sentence else ".")
 
 
 def measured_lines(rows: Sequence[MeasuredRow], columns: int) -> Content:

@@ -51,6 +51,15 @@ def test_what_a_pass_yields_and_what_is_accepted() -> None:
     assert details_line(run_of().report.row(0)).plain.split()[0] == "–"
 
 
+def test_in_few_columns_no_figure_is_cut_off() -> None:
+    run = taken(run_of(), WHOLE)
+    figures = figures_line(LaneView.of(run, 1), 55).plain
+    assert figures.split() == ["▸", "mtp", "2", "100", "%", "15.0", "tok/s", "1.50×", "0.00", "MB/token"]
+    assert cell_len(figures) <= 55
+    details = details_line(run.report.row(1), 45).plain
+    assert details.split() == ["3.00", "a", "pass", "accepted", "100", "100", "%"]
+
+
 def test_a_text_that_grows_stands_still_for_half_a_line_at_a_time() -> None:
     said, starts = [], []
     for number in range(60):

@@ -8,8 +8,9 @@ import pytest
 from textual.widgets import Sparkline, Static
 
 from app.figures import Figures
+from app.widgets.auto_choice import choice_line
 from app.widgets.bars import PositionBars, bar
-from app.widgets.panel import SidePanel, choice_line, experts_lines, measured_lines, speed_line
+from app.widgets.panel import SidePanel, experts_lines, measured_lines, speed_line
 from engine.options import GenerateOptions, Mode
 from tests.app.panel.made import Bare, screen_text, verified, wait_until
 from tests.app.panel.test_figures import BASE, FAST, measured
