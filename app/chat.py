@@ -72,6 +72,8 @@ class Chat(ChatPrompts, ChatTrials):
         self.loading: Loading | None = None
         self.loaded: Loaded | None = None
         self.memory: Memory | None = None
+        self.trouble: str | None = None
+        """Why there is no engine, and none yet in place of the one that was lost; None where there is one."""
         self.experts: ExpertUse | None = None
         """As they were when they were last asked for."""
         self.tuning = Tuning(backend, options or {}, pace, self._notice, self._set, self._touched)
@@ -239,7 +241,7 @@ class Chat(ChatPrompts, ChatTrials):
                 self._ready()
 
     def _loaded(self, loaded: Loaded) -> None:
-        self.loaded, self.loading = loaded, None
+        self.loaded, self.loading, self.trouble = loaded, None, None
         self.tuning.loaded(loaded)
         for warning in loaded.warnings:
             self._notice(warning)
@@ -262,6 +264,7 @@ class Chat(ChatPrompts, ChatTrials):
         if self.comparison is not None:
             self.comparison.end(lost.message)
         self.cache.lost()
+        self.trouble = lost.message
         self._notice(lost.message)
         self._give_back()
 
