@@ -39,7 +39,7 @@ SCOPES = (
     Scope(("screens.chat:ChatTranscript", "screens.chat:ChatScreen"), ("transcript", "chat")),
     Scope(("screens.compare:LaneList", "screens.compare:CompareScreen"), ("compare",), has_field=True),
     Scope(("screens.sessions:SessionsScreen",), ("sessions",)),
-    Scope(("screens.inspect:InspectScreen",), ("inspect",)),
+    Scope(("screens.inspect:InspectPane", "screens.chat:ChatScreen"), ("inspect",)),
     Scope(("screens.experts:ExpertsScreen",), ("experts",)),
     Scope(("screens.wiring:WiringScreen",), ("wiring",)),
     Scope(("screens.checkpoint:CheckpointScreen",), ("checkpoint",)),

@@ -21,6 +21,7 @@ from app.widgets.legend import Legend
 from app.widgets.panel import SidePanel
 from app.widgets.prompt import Prompt
 from app.widgets.transcript import Transcript
+from app.widgets.trouble import Trouble
 from app.widgets.welcome import Welcome
 from engine.errors import UsageError
 
@@ -59,7 +60,7 @@ class ChatScreen(ChatVerbs, Screen[None]):
 
     CSS_PATH = "chat.tcss"
     BINDINGS: ClassVar[list[BindingType]] = EVERYWHERE
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  # typed by Textual
+    HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (76, "-narrow"), (100, "-wide")]  # noqa: RUF012  # typed by Textual
 
     def __init__(self, chat: Chat, shell: Shell) -> None:
         super().__init__()
@@ -76,6 +77,7 @@ class ChatScreen(ChatVerbs, Screen[None]):
             yield SidePanel(id="panel")
         yield Legend(id="legend")
         yield Welcome(id="welcome")
+        yield Trouble(id="trouble")
         yield Prompt(id="prompt")
         yield Footer(compact=True)
 
@@ -115,7 +117,8 @@ class ChatScreen(ChatVerbs, Screen[None]):
 
     def on_transcript_inspect(self, message: Transcript.Inspect) -> None:
         self.transcript.cursor = message.exchange_index, message.token_index
-        self.call_later(self.action_verb, "inspect")
+        if not self.is_inspecting:
+            self.call_later(self.action_verb, "inspect")
 
     def on_transcript_following_changed(self, message: Transcript.FollowingChanged) -> None:
         follow = key_of(self.transcript, "transcript.follow")
@@ -137,7 +140,9 @@ class ChatScreen(ChatVerbs, Screen[None]):
             self.prompt.put("")
             self.notify("The last prompt and its reply stay as they are.")
             return
-        if self.transcript.cursor is not None:
+        if self.is_inspecting:
+            self.action_leave_inspector()
+        elif self.transcript.cursor is not None:
             self.transcript.cursor = None
         else:
             self.prompt.focus()
@@ -182,6 +187,7 @@ class ChatScreen(ChatVerbs, Screen[None]):
             self._show_header(counts=self._frame % PANEL_EVERY == 0)
         if self._frame % PANEL_EVERY == 0:
             self._show_panel()
+            self.show_inspected()
 
     def _pump(self) -> Changed:
         changed = self.chat.pump()
@@ -191,6 +197,8 @@ class ChatScreen(ChatVerbs, Screen[None]):
             self.transcript.refresh_tail()
         is_lost = self.chat.status is Status.LOST
         for notice in (*changed.notices, *self.shell.take_notices()):
+            if notice == self.chat.trouble and self.is_active:  # which stands above the prompt
+                continue
             self.notify(
                 harmless(notice),
                 severity="error" if is_lost else "information",
@@ -201,6 +209,9 @@ class ChatScreen(ChatVerbs, Screen[None]):
             self.prompt.put(changed.given_back)
         if changed.state and self._has_first_reply():
             self._dismiss_welcome()
+        if changed.state:
+            trouble = self.query_one(Trouble)
+            trouble.reason, trouble.is_loading = self.chat.trouble, not is_lost
         return changed
 
     def _dismiss_welcome(self) -> None:
@@ -233,6 +244,7 @@ class ChatScreen(ChatVerbs, Screen[None]):
             self._measure_key,
             self.chat.tuning.pace,
             self.chat.backend.is_live,
+            has_engine=self.chat.trouble is None,
         )
 
     def _header_state(self) -> HeaderState:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from app.chat_prompts import RECORDING
 from app.locations import user_path
+from app.screens.inspecting import Inspecting
 from app.setting_rules import View
 from app.widgets.legend import Legend
 from app.widgets.panel import SidePanel
@@ -21,23 +22,15 @@ from engine.errors import DraftscopeError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from textual.screen import Screen
-
-    from app.chat import Chat
     from app.screens.shell import Shell
-
-    _Base = Screen[None]
-else:
-    _Base = object
 
 DEMO_PACE = 12.0
 """Rounds a second that `p` comes back to."""
 
 
-class ChatVerbs(_Base):
+class ChatVerbs(Inspecting):
     """The verbs; mixed into the screen."""
 
-    chat: Chat
     shell: Shell
 
     @property
@@ -199,6 +192,7 @@ class ChatVerbs(_Base):
 
     def verb_panel(self, _argument: str) -> None:
         panel = self.query_one(SidePanel)
+        self.action_leave_inspector()  # it stands in the panel's place
         panel.set_class(panel.display, "-hidden")
         panel.set_class(not panel.display, "-shown")
 
@@ -209,19 +203,6 @@ class ChatVerbs(_Base):
             self.app.theme = argument
         else:
             raise UsageError(f"There is no theme {argument}; /theme alone lists them.")
-
-    def verb_inspect(self, _argument: str) -> None:
-        from app.screens.inspect import InspectScreen
-
-        place = self.transcript.cursor or self._last_token()
-        if place is None:
-            raise UsageError("There is no token to look at yet.")
-        exchange, token = place
-        exchanges = self.chat.conversation.exchanges
-        if exchange >= len(exchanges) or token >= len(exchanges[exchange].reply.tokens):
-            raise UsageError("This token is no longer in the chat.")
-        self.transcript.cursor = place
-        self.app.push_screen(InspectScreen(self.chat.conversation, place, self._look_at))
 
     def verb_experts(self, _argument: str) -> None:
         from app.screens.experts import ExpertsScreen
@@ -252,7 +233,8 @@ class ChatVerbs(_Base):
     def verb_help(self, _argument: str) -> None:
         from app.screens.help import HelpScreen
 
-        topic = "transcript" if self.transcript.has_focus else "prompt"
+        panes = (("transcript", self.transcript), ("prompt", self.prompt))
+        topic = next((name for name, pane in panes if pane.has_focus), "")  # none for the inspector
         self.app.push_screen(HelpScreen(topic))
 
     async def verb_quit(self, _argument: str) -> None:
@@ -266,16 +248,6 @@ class ChatVerbs(_Base):
         if self.chat.tuning.change({name: value}):
             self.shell.remember({name: value})
             self.notify(f"{name} {value}, from the next reply on.", markup=False)
-
-    def _look_at(self, place: tuple[int, int]) -> None:
-        self.transcript.cursor = place
-
-    def _last_token(self) -> tuple[int, int] | None:
-        for index in range(len(self.chat.conversation.exchanges) - 1, -1, -1):
-            count = len(self.chat.conversation.exchanges[index].reply.tokens)
-            if count:
-                return index, count - 1
-        return None
 
 
 def _whole(text: str, name: str) -> int:

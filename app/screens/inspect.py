@@ -1,96 +1,79 @@
-"""The inspector beside the transcript: one token's page; left and right turn to the tokens next to it."""
+"""The inspector: one token's page, beside the transcript or, where that is too narrow, below it.
+
+It is a part of the chat screen and no page over it, so that the text wraps in the room that is left and the
+token can always be seen. Which token that is the transcript's cursor says.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
-from textual.widgets import Label
 
 from app.key_hints import key_line, key_of
 from app.widgets.inspector import Inspector
+from app.widgets.key_line import KeyLine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from textual import events
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
     from app.conversation import Conversation
-
-Place = tuple[int, int]
-"""Which exchange, and which token of its reply."""
+    from app.transcript.layout import Place
 
 
-class InspectScreen(ModalScreen[Place]):
-    """Looks at a token; its result is the place that was looked at last."""
+class InspectPane(Vertical):
+    """The page, with its keys; `show` turns to a token."""
 
-    CSS_PATH = "inspect.tcss"
+    DEFAULT_CSS = Path(__file__).with_suffix(".tcss").read_text(encoding="utf-8")
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "back", id="inspect.leave"),
-        Binding("f6", "leave", "back", id="inspect.toggle"),
-        Binding("left", "move(-1)", "token before", id="inspect.before", priority=True),
-        Binding("right", "move(1)", "token after", id="inspect.after", priority=True),
+        Binding("escape", "screen.leave_inspector", "back", id="inspect.leave", show=False),
+        # A page that scrolls has its own idea of these.
+        Binding(
+            "left", "screen.look_beside(-1)", "token before", id="inspect.before", show=False, priority=True
+        ),
+        Binding(
+            "right", "screen.look_beside(1)", "token after", id="inspect.after", show=False, priority=True
+        ),
+        Binding(
+            "ctrl+home", "screen.look_at_end(0)", "first token", id="inspect.first", show=False, priority=True
+        ),
+        Binding(
+            "ctrl+end", "screen.look_at_end(1)", "last token", id="inspect.last", show=False, priority=True
+        ),
     ]
 
-    def __init__(
-        self, conversation: Conversation, place: Place, moved: Callable[[Place], None] | None = None
-    ) -> None:
-        """`moved` is told of every token that is turned to, so that the transcript's cursor can follow."""
-        super().__init__()
-        self._conversation = conversation
-        self._moved = moved
-        self.place = place
+    def __init__(self, conversation: Conversation, place: Place, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._shown = conversation, place
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="inspect-box"):
-            yield Inspector(id="inspect-token")
-            turning = f"{key_of(self, 'inspect.before')} {key_of(self, 'inspect.after')}".strip()
-            line = key_line(self, f"{turning} token", "↑ ↓ scroll", ("inspect.leave", "back"))
-            yield Label(line, markup=False, id="inspect-keys")
+        yield Inspector(id="inspect-token")
+        turning = f"{key_of(self, 'inspect.before')} {key_of(self, 'inspect.after')}".strip()
+        line = key_line(self, f"{turning} token", "↑ ↓ scroll", ("inspect.leave", "back"))
+        yield KeyLine(line, id="inspect-keys")
 
     def on_mount(self) -> None:
-        self.query_one(Inspector).focus()
-        self._show()
+        self.show(*self._shown)
 
-    def action_leave(self) -> None:
-        """Close."""
-        self.dismiss(self.place)
+    def on_resize(self, _event: events.Resize) -> None:
+        self.show(*self._shown)
 
-    def action_move(self, step: int) -> None:
-        """Turn to the next token of the chat, or to the one before; at its ends, stay."""
-        exchange, token = self.place
-        place = self._neighbour(step) if token < self._count(exchange) else None
-        if place is not None:
-            self.place = place
-            if self._moved is not None:
-                self._moved(place)
-        self._show()
-
-    def _neighbour(self, step: int) -> Place | None:
-        exchange, token = self.place
-        exchanges = self._conversation.exchanges
-        if 0 <= token + step < self._count(exchange):
-            return exchange, token + step
-        exchange += step
-        while 0 <= exchange < len(exchanges):
-            count = self._count(exchange)
-            if count:
-                return exchange, 0 if step > 0 else count - 1
-            exchange += step
-        return None
-
-    def _count(self, exchange: int) -> int:
-        exchanges = self._conversation.exchanges
-        return len(exchanges[exchange].reply.tokens) if 0 <= exchange < len(exchanges) else 0
-
-    def _show(self) -> None:
-        exchange, token = self.place
-        if token >= self._count(exchange):  # taken out of the chat meanwhile
-            self.dismiss(self.place)
-            return
+    def show(self, conversation: Conversation, place: Place) -> bool:
+        """Show a token as it is now; returns whether it is there."""
+        is_other = self._shown[0] is not conversation or self._shown[1] != place
+        self._shown = conversation, place
+        exchange, token = place
+        if exchange >= len(conversation.exchanges):
+            return False
+        reply = conversation.exchanges[exchange].reply
+        if token >= len(reply.tokens):
+            return False
         inspector = self.query_one(Inspector)
-        inspector.show(self._conversation.exchanges[exchange].reply, token)
-        inspector.scroll_home(animate=False)
+        inspector.show(reply, token)
+        if is_other:
+            inspector.scroll_home(animate=False)
+        return True

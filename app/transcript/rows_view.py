@@ -52,6 +52,8 @@ class RowsView(ScrollView):
         self._rows = Layout()
         self._places = Places(self._rows)
         self._rows_width = 0
+        self._room = Size(0, 0)
+        """What there was when it was last looked at."""
         self._strips: LRUCache[int, Strip] = LRUCache(STRIPS_KEPT)
         self._painter: Painter | None = None
         self._following = True
@@ -107,12 +109,24 @@ class RowsView(ScrollView):
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, lambda _theme: self._render_again())
+        self.screen.screen_layout_refresh_signal.subscribe(self, lambda _screen: self._laid_out())
+
+    def _laid_out(self) -> None:
+        """Textual sends no Resize where something was scrolled in the moment that the room changed."""
+        if self.scrollable_content_region.size != self._room:
+            self.call_later(self.on_resize)
 
     def on_resize(self) -> None:
+        self._room = self.scrollable_content_region.size
         if self.scrollable_content_region.width != self._rows_width:
             self._lay_out()
         elif self._following:
             self._go_to_end()
+        else:
+            self._stay()
+
+    def _stay(self) -> None:
+        """Keep in view what has to be, after the room has changed."""
 
     def _lay_out(self) -> None:
         """Lay out what is new, or all of it where the width or the folding is new."""

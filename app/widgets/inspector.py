@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _LABEL = 12
 _CANDIDATE = 22
+COLUMNS = 2 * _CANDIDATE
+"""Of a page where nothing need be cut short."""
 UNKNOWN = "–"
 
 
@@ -38,16 +40,23 @@ class Inspector(VerticalScroll):
 
     DEFAULT_CSS = Path(__file__).with_suffix(".tcss").read_text(encoding="utf-8")
 
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
+        super().__init__(id=id)
+        self._text = Content("")
+
     def compose(self) -> ComposeResult:
         yield Static(id="inspector-text")
 
     def show(self, reply: Reply, token_index: int) -> None:
         """Show a token of a reply."""
-        self.query_one("#inspector-text", Static).update(inspection(reply, token_index))
+        text = inspection(reply, token_index, self.scrollable_content_region.width or COLUMNS)
+        if not text.is_same(self._text):
+            self._text = text
+            self.query_one("#inspector-text", Static).update(text)
 
 
-def inspection(reply: Reply, token_index: int) -> Content:
-    """Return all about a token of a reply."""
+def inspection(reply: Reply, token_index: int, columns: int = COLUMNS) -> Content:
+    """Return all about a token of a reply, its tables for a page of so many columns."""
     placed = reply.tokens[token_index]
     token, event = placed.token, reply.rounds[placed.round_index]
     first = token_index
@@ -56,7 +65,7 @@ def inspection(reply: Reply, token_index: int) -> Content:
     sections = [
         _token_lines(reply, token_index, event),
         _logprob_lines(token, event),
-        _candidate_lines(event.detail, token_index - first),
+        _candidate_lines(event.detail, token_index - first, min(_CANDIDATE, columns // 2)),
         _expert_lines(event.detail),
         _round_lines(event, placed.round_index),
     ]
@@ -118,24 +127,24 @@ def _replaced_lines(rejected: RejectedToken) -> list[Content]:
     ]
 
 
-def _candidate_lines(detail: RoundDetail | None, place: int) -> list[Content]:
+def _candidate_lines(detail: RoundDetail | None, place: int, width: int) -> list[Content]:
     heading = _heading("LIKELIEST")
     if detail is None or place >= len(detail.tokens):
         return [heading, Content.styled("Not reported: /detail on reports it from the next reply on.", "dim")]
     of_token = detail.tokens[place]
-    columns = ["main model".ljust(_CANDIDATE), "drafter" if of_token.draft else ""]
+    columns = ["main model".ljust(width), "drafter" if of_token.draft else ""]
     lines = [heading, Content.styled("".join(columns).rstrip(), "$text-muted")]
     for rank in range(max(len(of_token.main), len(of_token.draft))):
-        main, draft = _candidate(of_token.main, rank), _candidate(of_token.draft, rank)
-        lines.append(Content.assemble(main, " " * max(1, _CANDIDATE - main.cell_length), draft))
+        main, draft = (_candidate(each, rank, width) for each in (of_token.main, of_token.draft))
+        lines.append(Content.assemble(main, " " * max(1, width - main.cell_length), draft))
     return lines
 
 
-def _candidate(candidates: Sequence[Candidate], rank: int) -> Content:
+def _candidate(candidates: Sequence[Candidate], rank: int, width: int) -> Content:
     if rank >= len(candidates):
         return Content("")
     found = candidates[rank]
-    text = Content(quoted(found.text)).truncate(_CANDIDATE - 9, ellipsis=True)
+    text = Content(quoted(found.text)).truncate(max(1, width - 9), ellipsis=True)
     percent = UNKNOWN if found.logprob is None else _percent(found.logprob)
     return Content.assemble((f"{percent:>7} ", "$text-muted"), text)
 

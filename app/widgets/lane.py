@@ -86,6 +86,7 @@ def figures_line(view: LaneView, columns: int) -> Content:
     row = view.row
     width = columns - _LABEL - _SHARE - _SPEED - _RATIO - _READ
     full, rest = bar(view.share, width) if width >= LEAST_BAR else ("", "")  # the percentage says it too
+    cut = 1 if width < 0 else 0
     speed, ratio = row.tokens_per_second, row.ratio
     spread = row.ratio_spread or None  # that of depth 0 to itself is 0
     is_even = ratio is None or abs(ratio - 1) <= max(spread or 0, 0.005)
@@ -95,9 +96,9 @@ def figures_line(view: LaneView, columns: int) -> Content:
         (full, "$tok-accepted"),
         (rest, "$text-disabled"),
         percentage(view.share).rjust(_SHARE),
-        f"{UNKNOWN if speed is None else f'{speed:.1f}'} tok/s".rjust(_SPEED),
+        f"{UNKNOWN if speed is None else f'{speed:.1f}'} tok/s".rjust(_SPEED - cut),
         (ratio_text(ratio, spread, "×").rjust(_RATIO), f"bold {colour}".strip()),
-        f"{bytes_text(row.bytes_per_token)}/token".rjust(_READ),
+        f"{bytes_text(row.bytes_per_token)}/token".rjust(_READ - cut),
     )
 
 

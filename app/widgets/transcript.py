@@ -76,6 +76,10 @@ class Transcript(RowsView, can_focus=True):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._hovered: Place | None = None
+        self._holds = False
+        """Whether the view stays with the cursor, wherever the tail goes."""
+        self._followed = False
+        """Whether it followed before."""
 
     def show(self, conversation: Conversation) -> None:
         """Show a conversation, or take up what has changed anywhere in this one."""
@@ -113,10 +117,51 @@ class Transcript(RowsView, can_focus=True):
             turn.body.render(None)
         else:
             self._render_turn(turn)
+        self._measure_anew()
+        return True
+
+    def look_at(self, place: Place) -> bool:
+        """Put the cursor on a token, or one near it that can be seen; returns whether there is one.
+
+        A reply that is shown as Markdown shows its tokens again.
+        """
+        if place[0] < len(self._rows.turns) and self._rows.turns[place[0]].body.is_rendered:
+            self._rows.turns[place[0]].body.render(None)
+        self._lay_out()  # a tail that waits to be taken up, as well
+        self.cursor = place
+        if self.cursor is not None:
+            self._bring_into_view(self.cursor)
+        return self.cursor is not None
+
+    def hold(self, *, on: bool) -> None:
+        """Let the view stay with the cursor, wherever the tail goes and however much room there is; or not.
+
+        Let go of, it follows the tail again if it did before and is still near it.
+        """
+        if on == self._holds:
+            return
+        if on:
+            self._followed, self._holds = self._following, True
+            self._set_following(False)
+            return
+        self._holds = False
+        row = None if self.cursor is None else self._rows.row_of(self.cursor)
+        if self._followed and (row is None or row >= self._rows.height - self._on_screen()[1]):
+            self.follow()
+        else:
+            self._following_changed()
+
+    def follow(self) -> None:
+        """Go to the end and move with it; while the view is held, go to the last token."""
+        if self._holds:
+            self.cursor = self._rows.last() or self.cursor
+        else:
+            super().follow()
+
+    def _measure_anew(self) -> None:
         height = self._rows.height
         self._rows.measure()
         self._rows_changed(0, height)
-        return True
 
     def _finished_turn(self) -> Turn | None:
         if self.cursor is not None:
@@ -128,9 +173,18 @@ class Transcript(RowsView, can_focus=True):
     def _lay_out(self) -> None:
         super()._lay_out()
         self.cursor = self.validate_cursor(self.cursor)
+        self._stay()
+
+    def _stay(self) -> None:
+        if self._holds and self.cursor is not None:
+            self._bring_into_view(self.cursor)
+
+    def _set_following(self, following: bool) -> None:
+        super()._set_following(following and not self._holds)
 
     def _following_changed(self) -> None:
-        self.post_message(self.FollowingChanged(self.following))
+        if not self._holds:  # else it is for a while, and nobody has scrolled
+            self.post_message(self.FollowingChanged(self.following))
 
     # The cursor
 

@@ -276,21 +276,6 @@ async def test_the_system_prompt_is_shown_to_be_changed(tmp_path: Path) -> None:
         assert app.chat.conversation.system == ""
 
 
-async def test_a_token_that_was_taken_out_is_not_looked_at(tmp_path: Path) -> None:
-    app = made_app(tmp_path)
-    async with app.run_test(size=SIZE) as pilot:
-        await sent(pilot, "hi")
-        await wait_until(pilot, lambda: len(app.chat.conversation.exchanges) == 1 and idle(app))
-        await app.chat_screen.action_verb("inspect")
-        await wait_until(pilot, lambda: app.screen is not app.chat_screen)
-        app.chat.conversation.exchanges.clear()
-        await pilot.press("left")
-        await wait_until(pilot, lambda: app.screen is app.chat_screen)
-        app.chat_screen.transcript.cursor = 0, 0
-        await app.chat_screen.action_verb("inspect")
-        assert app.screen is app.chat_screen
-
-
 async def test_every_verb_is_in_the_palette_and_can_be_done(tmp_path: Path) -> None:
     from app.verbs import VERBS
 

@@ -9,7 +9,6 @@ from app.backends.base import ExpertsSeen, Lost
 from app.backends.scripted import ScriptedBackend
 from app.chat import Chat, Status
 from app.screens.experts import ExpertsScreen
-from app.screens.inspect import InspectScreen
 from engine.experts import ExpertUse
 from tests.app.chat.driving import made_app, shown, wait_until
 from tests.app.chat.fake_backend import LOADED, FakeBackend
@@ -47,7 +46,7 @@ async def test_x_in_the_transcript_shows_them_live(tmp_path: Path) -> None:
         await pilot.press("f4")
         assert app.chat.tuning.paused
         await pilot.press("escape")
-        assert not isinstance(app.screen, (ExpertsScreen, InspectScreen))
+        assert not isinstance(app.screen, ExpertsScreen)
         asked = backend.asked
         for _ in range(20):
             await pilot.pause(0.05)

@@ -1,4 +1,4 @@
-"""The inspector: what it says of a token of each origin, and how it turns from one to the next."""
+"""The inspector: what it says of a token of each origin."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from app.conversation import Conversation, Exchange, Reply
-from app.screens.inspect import InspectScreen
+from app.conversation import Reply
 from app.widgets.inspector import inspection, quoted
 from engine.events import Candidate, RoundDetail, Token, TokenDetail
 from engine.options import Mode
-from tests.app.panel.made import Bare, screen_text, verified, wait_until
+from tests.app.panel.made import verified
 
 
 def reply_of(*events) -> Reply:
@@ -122,36 +121,11 @@ def test_markup_in_a_token_is_text():
     assert "“[bold]”" in said(0, reply)
 
 
-async def test_left_and_right_turn_to_the_next_token_and_over_replies_without_any():
-    conversation = Conversation(
-        exchanges=[Exchange("a", REPLY), Exchange("b"), Exchange("c", reply_of(verified(0, [70])))]
-    )
-    seen = []
-    app = Bare()
-    async with app.run_test(size=(120, 40)) as pilot:
-        result = []
-        screen = InspectScreen(conversation, (0, 5), seen.append)
-        app.push_screen(screen, result.append)
-        await wait_until(pilot, lambda: "“ w6”" in screen_text(app))
-        await pilot.press("right", "right")
-        await wait_until(pilot, lambda: "“ w70”" in screen_text(app))
-        await pilot.press("right", "left")
-        await wait_until(pilot, lambda: "“ w7”" in screen_text(app))
-        assert seen == [(0, 6), (2, 0), (0, 6)], "at the end of the chat it stays"
-        await pilot.press("f6")
-        await wait_until(pilot, lambda: app.screen is not screen)
-        assert result == [(0, 6)]
-
-
-@pytest.mark.parametrize("columns", [80, 120])
-async def test_esc_closes_it_and_it_fits(columns):
-    app = Bare()
-    async with app.run_test(size=(columns, 24)) as pilot:
-        screen = InspectScreen(Conversation(exchanges=[Exchange("a", REPLY)]), (0, 0))
-        app.push_screen(screen)
-        await wait_until(pilot, lambda: "esc back" in screen_text(app))
-        assert "the first token" in screen_text(app)
-        await pilot.press("left")
-        assert screen.place == (0, 0)
-        await pilot.press("escape")
-        await wait_until(pilot, lambda: app.screen is not screen)
+def test_candidates_have_two_columns_however_narrow_the_page():
+    candidates = (Candidate(2, " something long to say", -0.1), Candidate(3, " two", -3.0))
+    detail = RoundDetail((TokenDetail(candidates, candidates),), ())
+    reply = reply_of(verified(0, [1]), replace(verified(1, [2], depth=1, accepted=0), detail=detail))
+    lines = inspection(reply, 1, 36).plain.splitlines()
+    first = lines.index("main model        drafter")
+    assert [line.count(" %") for line in lines[first + 1 : first + 3]] == [2, 2]
+    assert all(len(line) <= 36 for line in lines[first : first + 3])

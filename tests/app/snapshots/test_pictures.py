@@ -16,6 +16,7 @@ from app.backends.scripted_prompt import ScriptedPrompt
 from app.chat import Status
 from app.lanes_run import LanesRun
 from app.lanes_text import read_lanes
+from app.setting_rules import ShowPanel
 from engine.options import GenerateOptions, Mode
 from tests.app.chat.driving import made_app, sent, wait_until
 from tests.app.snapshots.pictures import compare
@@ -106,11 +107,17 @@ async def test_the_chat_without_colours(tmp_path: Path, monkeypatch: pytest.Monk
         compare(app, "no-color", tmp_path)
 
 
-async def test_the_inspector(tmp_path: Path) -> None:
-    async with chatted(tmp_path / "chats") as (app, pilot):
+@pytest.mark.parametrize(("name", "size"), [("inspect", SIZE), ("inspect-below", (60, 20))])
+async def test_the_inspector(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
+    async with chatted(tmp_path / "chats", size) as (app, pilot):
         await pilot.press("f6", "left", "left")
         await settled(app, pilot)
-        compare(app, "inspect", tmp_path)
+        compare(app, name, tmp_path)
+
+
+async def test_the_figures_below_the_chat(tmp_path: Path) -> None:
+    async with chatted(tmp_path / "chats", (60, 20), show_panel=ShowPanel.ALWAYS) as (app, _pilot):
+        compare(app, "figures-below", tmp_path)
 
 
 async def test_the_help(tmp_path: Path) -> None:
