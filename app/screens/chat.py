@@ -149,7 +149,7 @@ class ChatScreen(ChatVerbs, Screen[None]):
 
     def action_other_pane(self) -> None:
         """Go from the prompt to the transcript, or back."""
-        (self.transcript if self.prompt.has_focus else self.prompt).focus()
+        self.set_focus(self.transcript if self.prompt.has_focus else self.prompt)
 
     def action_prompt(self) -> None:
         """Go to the prompt."""

@@ -37,7 +37,8 @@ EVERYWHERE: list[BindingType] = [
     _verb("ctrl+o", "sessions", "chats", "chat.sessions"),
     _verb("ctrl+r", "regenerate", "write anew", "chat.regenerate"),
     Binding("escape", "screen.escape", "stop", id="chat.stop", show=False),
-    Binding("ctrl+t", "screen.other_pane", "prompt or transcript", id="chat.pane", show=False),
+    # With priority, so that what is typed right after it goes to the other pane already.
+    Binding("ctrl+t", "screen.other_pane", "prompt or transcript", id="chat.pane", show=False, priority=True),
     Binding("pageup", "screen.page(-1)", "page up", id="chat.page_up", show=False),
     Binding("pagedown", "screen.page(1)", "page down", id="chat.page_down", show=False),
     Binding("ctrl+q", "app.quit", "quit", id="chat.quit", show=False),

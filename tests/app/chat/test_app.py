@@ -225,8 +225,7 @@ async def test_a_command_can_be_begun_in_the_transcript_however_fast_it_is_typed
     async with app.run_test(size=SIZE) as pilot:
         await sent(pilot, "hi")
         await wait_until(pilot, lambda: len(app.chat.conversation.exchanges) == 1 and idle(app))
-        await pilot.press("ctrl+t")
-        for key, letter in (("slash", "/"), *((each, each) for each in "theme")):
+        for key, letter in (("ctrl+t", "\x14"), ("slash", "/"), *((each, each) for each in "theme")):
             app._driver.send_message(Key(key, letter))  # type: ignore[union-attr]  # as they arrive in one burst
         await wait_until(pilot, lambda: app.chat_screen.prompt.text == "/theme")
         assert not app.chat.is_editing
