@@ -97,7 +97,8 @@ class DraftscopeApp(App[None]):
 
     def _begin(self) -> None:
         """Load the model, once the window is there: its process would take a core from the first frame."""
-        gc.enable()  # the command had turned it off while the app was imported
+        gc.freeze()  # what was imported lives as long as the app: no frame waits while it is looked through
+        gc.enable()  # the command had turned it off until now
         self.chat.start()
 
     def on_unmount(self) -> None:

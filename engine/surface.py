@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -124,7 +125,7 @@ def load_engine(
     with compiling_said(progress) as told:
         import engine
 
-        return engine.load(
+        loaded = engine.load(
             path,
             ram=settings.ram,
             context=settings.context,
@@ -135,3 +136,7 @@ def load_engine(
             draft_model=settings.draft_model,
             progress=told,
         )
+    # All that was imported lives as long as the process does. Looking through it for cycles takes 0.1 s,
+    # which would fall into some round of some reply.
+    gc.freeze()
+    return loaded
