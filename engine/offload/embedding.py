@@ -56,7 +56,7 @@ class EmbeddingFile:
         finally:  # also where the pass is given up
             self._reader.drop(read)
         if read.error is not None:
-            raise read.error
+            raise read.failure()
         held = torch.frombuffer(memory, dtype=torch.uint8)
         for row, place in zip(raw, layout.places, strict=True):
             row.copy_(held[place : place + self._row_bytes])
