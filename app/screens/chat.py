@@ -16,6 +16,7 @@ from app.screens.chat_verbs import ChatVerbs
 from app.screens.keys import EVERYWHERE, IN_TRANSCRIPT
 from app.setting_rules import ShowPanel
 from app.verbs import parse
+from app.widgets.bars import percentage
 from app.widgets.header import Header, HeaderState
 from app.widgets.legend import Legend
 from app.widgets.panel import SidePanel
@@ -270,6 +271,8 @@ def _notice_of(chat: Chat) -> str:
     """What is under way, or waits, in a few words."""
     is_ending = chat.is_stopping and chat.busy
     found = "stopping" if is_ending else _UNDER_WAY.get(chat.status, "")
+    if chat.measurement is not None and not is_ending:
+        found += f" {percentage(chat.measurement.share_done)}"
     if chat.has_waiting_prompt:
         return f"{found} · a prompt waits" if found else "a prompt waits"
     return found or ("editing: esc keeps the reply" if chat.is_editing else "")

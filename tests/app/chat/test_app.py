@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -232,6 +233,22 @@ async def test_a_command_can_be_begun_in_the_transcript_however_fast_it_is_typed
         await pilot.press("ctrl+t")
         await app.chat_screen.action_verb("new")
         await wait_until(pilot, lambda: app.chat_screen.prompt.has_focus)
+
+
+async def test_measuring_says_how_far_it_is(tmp_path: Path) -> None:
+    app = made_app(tmp_path, ScriptedBackend(seed=1, reply_tokens=40, rounds_per_second=20))
+    async with app.run_test(size=SIZE) as pilot:
+        await sent(pilot, "hi")
+        await wait_until(pilot, lambda: len(app.chat.conversation.exchanges) == 1 and idle(app))
+        app.chat.measure()
+        seen: set[str] = set()
+
+        def done() -> bool:
+            seen.update(re.findall(r"measuring \d+ %", shown(app)))
+            return app.chat.status is Status.READY
+
+        await wait_until(pilot, done)
+        assert len(seen) > 1
 
 
 async def test_a_prompt_that_is_refused_stays_in_the_field(tmp_path: Path) -> None:
