@@ -52,9 +52,9 @@ class ChatPrompts:
         return self.status in (Status.REPLYING, Status.MEASURING, Status.COMPARING)
 
     @property
-    def has_waiting_prompt(self) -> bool:
-        """Whether a prompt will be asked as soon as that can be."""
-        return self._waiting_prompt is not None
+    def waiting_prompt(self) -> str | None:
+        """A prompt that will be asked as soon as that can be."""
+        return self._waiting_prompt
 
     def say(self, text: str) -> bool:
         """Ask for a reply, as soon as what is under way is over; False, and a notice, if that cannot be."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from app.tuning import Tuning
     from engine.lab.results import WiringReport
 
+_LOADING = "The model is still loading: wait until it is ready."
 MEASURED_TOKENS = 64
 MEASURED_DEPTH = 4
 """Measuring goes to this depth, or to the one that is set, if that is deeper."""
@@ -79,8 +80,8 @@ class ChatTrials:
         last = self.conversation.last
         if not self.backend.is_live:
             self._notice("This is a recording: nothing can be measured. Start draftscope to chat.")
-        elif self.status is not Status.READY:
-            self._notice("Measuring waits until nothing else is going on.")
+        elif (refused := self._objection_to_work()) is not None:
+            self._notice(refused)
         elif last is None or not last.reply.tokens:
             self._notice("There is no reply to measure with yet: ask something first.")
         else:
@@ -124,8 +125,9 @@ class ChatTrials:
 
     def find_wiring(self) -> bool:
         """Have the lab find out how the MTP layer is wired; False, and a notice, if that has no place."""
-        if not self.backend.is_live or self.status is not Status.READY:
-            self._notice("The wiring lab waits until nothing else is going on.")
+        refused = self._objection_to_work()
+        if refused is not None:
+            self._notice(refused)
             return False
         self.status = Status.MEASURING
         self.wiring_progress = WiringProgress(0, 1, "beginning")
@@ -147,18 +149,29 @@ class ChatTrials:
     def _objection_to(self, prompt: str, lanes: Sequence[Lane]) -> str | None:
         if not self.backend.is_live:
             return "This is a recording: nothing can be compared. Start draftscope to chat."
-        if self.status is Status.LOADING or self.loaded is None:
-            return "The model is still loading: wait until it is ready."
-        if self.status is Status.LOST:
-            return "The engine is gone: /restart in the chat brings it back."
-        if self.status is Status.COMPARING:
-            return "A comparison is under way: esc stops it."
-        if self.status is not Status.READY:
-            return "A reply or a measurement is under way: esc stops it in the chat."
+        refused = self._objection_to_work()
+        if refused is not None or self.loaded is None:
+            return refused or _LOADING
         if not prompt.strip():
             return "There is nothing to compare with: type a prompt."
         loaded = {"has_mtp": self.loaded.has_mtp, "has_draft_model": self.loaded.has_draft_model}
         return next((each for lane in lanes if (each := lane.mode.objection(**loaded))), None)
+
+    def _objection_to_work(self) -> str | None:
+        """Why the engine can do nothing else now."""
+        match self.status:
+            case Status.READY:
+                return None
+            case Status.LOADING:
+                return _LOADING
+            case Status.LOST:
+                return "The engine is gone: /restart in the chat brings it back."
+            case Status.COMPARING:
+                return "A comparison is under way: esc stops it."
+            case Status.MEASURING:
+                return "A measurement is under way: esc stops it in the chat."
+            case Status.REPLYING:
+                return "A reply is under way: esc stops it in the chat."
 
     def _trial(self, news: ComparisonNews) -> None:
         """Apply news of a measurement or a comparison."""

@@ -204,7 +204,8 @@ class _Measured:
         if as_json:
             print(json.dumps(self.report.to_json(interleaved=interleaved), allow_nan=False))
         else:
-            print(document(self.report, self.options, self.planned, self.prepared))
+            complete = self.error is None and not self.broken_off
+            print(document(self.report, self.options, self.planned, self.prepared, complete=complete))
         sys.stdout.flush()
         if self.error is not None:
             return fail(self.error, 1)

@@ -50,10 +50,13 @@ def document(
     options: GenerateOptions,
     planned: Sequence[LanesPlanned],
     prepared: Sequence[LanesPrepared],
+    *,
+    complete: bool,
 ) -> str:
     """Return all of it as Markdown: the table, what follows from it, and how it was measured."""
-    lines = conclusions(report, options)
-    lines.append(f"Identical text: {same_text(report, options)}.")
+    lines = outcome(report, options, complete=complete)
+    if report.best is not None:
+        lines.insert(0, _LEGEND)
     if prepared:
         lines.append(outside_rates(prepared))
     lines += dict.fromkeys(each.why for each in planned)
@@ -82,9 +85,15 @@ def outside_rates(prepared: Sequence[LanesPrepared]) -> str:
     )
 
 
-def conclusions(report: LanesReport, options: GenerateOptions) -> list[str]:
-    """Return the sentences below the table: its legend where it has ratios, and what follows from them."""
-    return ([] if report.best is None else [_LEGEND]) + verdicts(report, options)
+def outcome(report: LanesReport, options: GenerateOptions, *, complete: bool) -> list[str]:
+    """Return what follows from the figures; of a comparison that was broken off, nothing does."""
+    texts = same_text(report, options)
+    if not complete:
+        return [
+            "It was stopped: the figures are of what was decoded until then, and conclude nothing.",
+            f"Identical text, as far as the lanes went: {texts}.",
+        ]
+    return [f"Identical text: {texts}.", *verdicts(report, options)]
 
 
 def verdicts(report: LanesReport, options: GenerateOptions) -> list[str]:

@@ -51,6 +51,8 @@ def figures(reply: Reply) -> str:
         counters.observe(event)
     finished = reply.finished or closing(reply)
     text = summary(reply.prefilled, finished, counters)
+    if reply.finished is None:
+        return f"{text} · still being written"
     if finished.reason not in (FinishReason.STOP, FinishReason.LENGTH):
         text += f" · ended: {finished.reason}"
     return text

@@ -6,17 +6,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Horizontal
+from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer
+from textual.widgets import Footer, Static
 
 from app.chat import Status
 from app.commands.terminal import harmless
 from app.key_hints import key_of
+from app.screens.chat_notes import notice_of, panel_note
 from app.screens.chat_verbs import ChatVerbs
 from app.screens.keys import EVERYWHERE, IN_TRANSCRIPT
 from app.setting_rules import ShowPanel
+from app.transcript.atoms import visible
 from app.verbs import parse
-from app.widgets.bars import percentage
+from app.why import why
 from app.widgets.header import Header, HeaderState
 from app.widgets.legend import Legend
 from app.widgets.panel import SidePanel
@@ -37,12 +40,6 @@ FRAMES_PER_SECOND = 30
 PANEL_EVERY = 8
 """Frames: figures that change four times a second can be read."""
 NOTICE_SECONDS = 8.0
-_UNDER_WAY = {
-    Status.LOADING: "loading",
-    Status.MEASURING: "measuring",
-    Status.COMPARING: "comparing",
-    Status.LOST: "engine lost",
-}
 
 
 class ChatTranscript(Transcript):
@@ -70,6 +67,7 @@ class ChatScreen(ChatVerbs, Screen[None]):
         self._frame = 0
         self._header_is_due = False
         self._measure_key = ""
+        self.before_edit = ""
 
     def compose(self) -> ComposeResult:
         yield Header()
@@ -79,6 +77,7 @@ class ChatScreen(ChatVerbs, Screen[None]):
         yield Legend(id="legend")
         yield Welcome(id="welcome")
         yield Trouble(id="trouble")
+        yield Static(id="waiting")
         yield Prompt(id="prompt")
         yield Footer(compact=True)
 
@@ -138,7 +137,7 @@ class ChatScreen(ChatVerbs, Screen[None]):
         if self.chat.stop():
             return
         if self.chat.stop_editing():
-            self.prompt.put("")
+            self.prompt.put(self.before_edit)
             self.notify("The last prompt and its reply stay as they are.")
             return
         if self.is_inspecting:
@@ -191,7 +190,10 @@ class ChatScreen(ChatVerbs, Screen[None]):
             self.show_inspected()
 
     def _pump(self) -> Changed:
+        was_measuring = self.chat.measurement is not None
         changed = self.chat.pump()
+        if was_measuring and self.chat.measurement is None:
+            self._measured()
         if changed.whole:
             self.transcript.show(self.chat.conversation)
         elif changed.tail:
@@ -213,7 +215,17 @@ class ChatScreen(ChatVerbs, Screen[None]):
         if changed.state:
             trouble = self.query_one(Trouble)
             trouble.reason, trouble.is_loading = self.chat.trouble, not is_lost
+            self._show_waiting()
         return changed
+
+    def _show_waiting(self) -> None:
+        """Show the prompt that waits: it is nowhere else yet."""
+        text, line = self.chat.waiting_prompt, self.query_one("#waiting", Static)
+        line.display = text is not None
+        if text is not None:
+            key = key_of(self, "chat.stop")
+            back = f"{key} gives it back" if key else "/stop gives it back"
+            line.update(Content.assemble("Waits: ", (visible(" ".join(text.split())), "bold"), f"   {back}"))
 
     def _dismiss_welcome(self) -> None:
         """Take the welcome away, for good once it was read."""
@@ -244,9 +256,15 @@ class ChatScreen(ChatVerbs, Screen[None]):
             self.shell.settings.disk_limit,
             self._measure_key,
             self.chat.tuning.pace,
-            self.chat.backend.is_live,
-            has_engine=self.chat.trouble is None,
+            panel_note(self.chat),
         )
+
+    def _measured(self) -> None:
+        """A measurement is over: say what came of it where the panel does not."""
+        if not self.query_one(SidePanel).display and self.chat.status is Status.READY:
+            sentence = why(self.chat.figures, self.chat.tuning.options, self._measure_key)
+            key = key_of(self, "chat.panel")
+            self.notify(f"{sentence} {f'{key} shows' if key else '/panel shows'} the table.", markup=False)
 
     def _header_state(self) -> HeaderState:
         chat = self.chat
@@ -263,16 +281,5 @@ class ChatScreen(ChatVerbs, Screen[None]):
             context_used=chat.context_used,
             context=loaded.context if loaded else 0,
             loading=chat.loading if chat.status is Status.LOADING else None,
-            notice=_notice_of(chat),
+            notice=notice_of(chat),
         )
-
-
-def _notice_of(chat: Chat) -> str:
-    """What is under way, or waits, in a few words."""
-    is_ending = chat.is_stopping and chat.busy
-    found = "stopping" if is_ending else _UNDER_WAY.get(chat.status, "")
-    if chat.measurement is not None and not is_ending:
-        found += f" {percentage(chat.measurement.share_done)}"
-    if chat.has_waiting_prompt:
-        return f"{found} · a prompt waits" if found else "a prompt waits"
-    return found or ("editing: esc keeps the reply" if chat.is_editing else "")

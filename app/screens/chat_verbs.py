@@ -127,6 +127,7 @@ class ChatVerbs(Inspecting):
     def verb_edit(self, _argument: str) -> None:
         text = self.chat.edit()
         if text is not None:
+            self.before_edit = self.prompt.text
             self.prompt.put(text)
             self.prompt.focus()
 

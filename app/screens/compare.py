@@ -17,7 +17,7 @@ from textual.widgets import Input, Label, Static
 
 from app.chat_state import Status
 from app.chat_trials import COMPARED_REPEATS, COMPARED_TOKENS
-from app.commands.compare_table import document, outside_rates, same_text, verdicts
+from app.commands.compare_table import document, outcome, outside_rates
 from app.commands.terminal import harmless
 from app.exports import write_new
 from app.key_hints import key_line, key_of
@@ -145,7 +145,9 @@ class CompareScreen(ModalScreen[None]):
         if run is not None:
             planned = [] if run.planned is None else [run.planned]
             prepared = [] if run.prepared is None else [run.prepared]
-            self._write(run, document(run.report, run.options, planned, prepared), ".md")
+            complete = run.finished is not None and run.finished.complete
+            text = document(run.report, run.options, planned, prepared, complete=complete)
+            self._write(run, text, ".md")
 
     def action_write_json(self) -> None:
         """Write the figures as `draftscope compare --json` does."""
@@ -233,12 +235,9 @@ def end(run: LanesRun) -> str:
     """Return what a comparison has come to, a sentence a line; empty while it goes on."""
     if run.finished is None:
         return ""
-    said = []
-    if run.finished.message is not None:
-        said.append(run.finished.message)
-    elif not run.finished.complete:
-        said.append("It was stopped: the figures are of what was decoded until then.")
+    said = [] if run.finished.message is None else [run.finished.message]
     if run.is_comparable:
-        said.append(f"Identical text: {same_text(run.report, run.options)}.")
-        said += verdicts(run.report, run.options)
+        said += outcome(run.report, run.options, complete=run.finished.complete)
+    elif not said and not run.finished.complete:
+        said.append("It was stopped before two lanes had said anything.")
     return harmless("\n".join(said))

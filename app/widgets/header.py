@@ -213,7 +213,7 @@ def _memory(memory: Memory) -> str:
     if used <= budget:
         return f"RAM {used:.{digits}f}/{budget:.{digits}f} {name}"
     # A small budget: what the process takes for itself, libraries above all, is no part of it.
-    return f"process {used:.{digits}f} {name}, --ram {budget:.{digits}f}"
+    return f"model ≤ {budget:.{digits}f} of {used:.{digits}f} {name}"
 
 
 def _amount(count: int) -> str:

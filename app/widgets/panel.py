@@ -47,10 +47,8 @@ _SPREAD = 4
 """Columns of ±.04 behind a ratio."""
 _LEAST_WITH_SPREAD = 27
 """Columns from which the table has room for that."""
-_OF_A_RECORDING = "These are the recording's own figures: nothing is measured now."
 _SENTENCES = ("panel-choice", "panel-why")
 """These wrap, so that their height is known only to the layout."""
-_NO_ENGINE = "There is no engine to measure with."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +61,7 @@ class _Shown:
     disk_limit: str | None
     measure_key: str
     pace: float
-    is_live: bool
-    has_engine: bool
+    note: str | None
     columns: int
     lines: int
 
@@ -76,7 +73,7 @@ class SidePanel(VerticalScroll, can_focus=False):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
         super().__init__(id=id)
-        self._asked: tuple[Figures, GenerateOptions, str | None, str, float, bool, bool] | None = None
+        self._asked: tuple[Figures, GenerateOptions, str | None, str, float, str | None] | None = None
         self._shown: _Shown | None = None
         self._is_resting = False
         self._texts: dict[str, Content] = {}
@@ -108,23 +105,22 @@ class SidePanel(VerticalScroll, can_focus=False):
         disk_limit: str | None = None,
         measure_key: str = "b",
         pace: float = 0.0,
-        is_live: bool = True,
-        has_engine: bool = True,
+        note: str | None = None,
     ) -> None:
         """Show the figures for the options in use.
 
         `disk_limit` is the speed of an emulated drive, as the user has written it; `measure_key` the key that
-        begins a measurement; `pace` the rounds a second that the engine is held to. In a recording, which is
-        not live, there is nothing to measure, nor is there while there is no engine.
+        begins a measurement; `pace` the rounds a second that the engine is held to; `note` is said where the
+        depth in use was not measured, in place of how it could be.
         """
-        self._asked = (figures, options, disk_limit, measure_key, pace, is_live, has_engine)
+        self._asked = (figures, options, disk_limit, measure_key, pace, note)
         if not self._is_resting:
             self._draw_if_changed()
 
     def _draw_if_changed(self) -> None:
         if self._asked is None or not self.is_mounted or not self.size.width:
             return
-        figures, options, disk_limit, key, pace, is_live, has_engine = self._asked
+        figures, options, disk_limit, key, pace, note = self._asked
         columns = self.query_one("#panel-speed", Static).content_size.width or self.content_size.width
         due = _Shown(
             figures,
@@ -133,8 +129,7 @@ class SidePanel(VerticalScroll, can_focus=False):
             disk_limit,
             key,
             pace,
-            is_live,
-            has_engine,
+            note,
             columns,
             self.size.height,
         )
@@ -179,11 +174,9 @@ class SidePanel(VerticalScroll, can_focus=False):
 
 def _reason(due: _Shown) -> str:
     """Return why the depth in use pays or does not, as far as that can be said."""
-    if not due.is_live:
-        return _OF_A_RECORDING
     figures, options = due.figures, due.options
     is_known = figures.comparison(*Setting.of(options.mode, options.depth)) is not None
-    return why(figures, options, due.measure_key) if due.has_engine or is_known else _NO_ENGINE
+    return why(figures, options, due.measure_key) if is_known or due.note is None else due.note
 
 
 def speed_line(counters: Counters, pace: float, columns: int) -> Content:

@@ -206,11 +206,11 @@ async def test_the_last_prompt_is_edited(tmp_path: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await sent(pilot, "wrnog")
         await wait_until(pilot, lambda: len(app.chat.conversation.exchanges) == 1 and idle(app))
-        await pilot.press("ctrl+t", "e")
+        await pilot.press(*"half", "ctrl+t", "e")
         await wait_until(pilot, lambda: app.chat_screen.prompt.text == "wrnog")
         assert "editing" in shown(app)
         await pilot.press("escape")
-        await wait_until(pilot, lambda: app.chat_screen.prompt.text == "")
+        await wait_until(pilot, lambda: app.chat_screen.prompt.text == "half")
         assert [exchange.user for exchange in app.chat.conversation.exchanges] == ["wrnog"]
         await pilot.press("ctrl+t", "e")
         await wait_until(pilot, lambda: app.chat_screen.prompt.text == "wrnog")
@@ -235,6 +235,18 @@ async def test_a_command_can_be_begun_in_the_transcript_however_fast_it_is_typed
         await wait_until(pilot, lambda: app.chat_screen.prompt.has_focus)
 
 
+async def test_a_prompt_that_waits_can_be_seen(tmp_path: Path) -> None:
+    app = made_app(tmp_path, ScriptedBackend(seed=1, reply_tokens=40, rounds_per_second=5))
+    async with app.run_test(size=SIZE) as pilot:
+        await sent(pilot, "hi")
+        await wait_until(pilot, lambda: replying(app))
+        app.chat.stop()
+        app.chat.say("and then?")
+        await wait_until(pilot, lambda: "Waits: and then?" in shown(app) or app.chat.waiting_prompt is None)
+        await wait_until(pilot, lambda: len(app.chat.conversation.exchanges) == 2)
+        await wait_until(pilot, lambda: "Waits:" not in shown(app))
+
+
 async def test_measuring_says_how_far_it_is(tmp_path: Path) -> None:
     app = made_app(tmp_path, ScriptedBackend(seed=1, reply_tokens=40, rounds_per_second=20))
     async with app.run_test(size=SIZE) as pilot:
@@ -249,6 +261,15 @@ async def test_measuring_says_how_far_it_is(tmp_path: Path) -> None:
 
         await wait_until(pilot, done)
         assert len(seen) > 1
+
+
+async def test_where_the_table_cannot_be_seen_a_measurement_says_what_came_of_it(tmp_path: Path) -> None:
+    app = made_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await sent(pilot, "hi")
+        await wait_until(pilot, lambda: len(app.chat.conversation.exchanges) == 1 and idle(app))
+        app.chat.measure()
+        await wait_until(pilot, lambda: any("shows the table" in each.message for each in app._notifications))
 
 
 async def test_a_prompt_that_is_refused_stays_in_the_field(tmp_path: Path) -> None:

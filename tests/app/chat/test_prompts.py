@@ -49,13 +49,13 @@ def test_in_mid_reply_a_prompt_is_refused_and_after_esc_it_waits(chat: Chat, bac
     assert chat.stop()
     assert chat.is_stopping
     assert chat.say("two")
-    assert chat.has_waiting_prompt
+    assert chat.waiting_prompt == "two"
     assert asked(backend) == ["one"]
     backend.news.append(finished(1, FinishReason.CANCELLED))
     chat.pump()
     assert asked(backend) == ["one", "two"]
     assert not chat.is_stopping
-    assert not chat.has_waiting_prompt
+    assert chat.waiting_prompt is None
     assert len(backend.given("cancel")) == 1
 
 
@@ -162,6 +162,21 @@ def test_a_reply_is_written_anew_where_it_need_not_be_the_same(
     notices = chat.pump().notices
     assert len(backend.given("generate")) == (2 if what in ("max_tokens", "system") else 1)
     assert any("one answer" in notice for notice in notices) == (what in ("nothing", "depth"))
+
+
+def test_why_nothing_can_be_measured_is_said(chat: Chat, backend: FakeBackend) -> None:
+    replied(chat, backend)
+    chat.measure()
+    chat.measure()
+    assert "A measurement is under way" in chat.pump().notices[0]
+    assert not chat.find_wiring()
+    assert "esc stops it" in chat.pump().notices[0]
+    backend.news.append(Lost("It is gone."))
+    chat.pump()
+    chat.measure()
+    assert "/restart" in chat.pump().notices[0]
+    assert not chat.find_wiring()
+    assert "/restart" in chat.pump().notices[0]
 
 
 def test_without_an_engine_nothing_is_written_anew_or_edited(chat: Chat, backend: FakeBackend) -> None:

@@ -50,7 +50,7 @@ async def test_a_checkpoint_that_cannot_be_loaded(tmp_path: Path, size: tuple[in
         await wait_until(pilot, lambda: "is cut off" in shown(app))
         assert not app._notifications, "it is said where it stays"
         panel = app.chat_screen.query_one(SidePanel)
-        await wait_until(pilot, lambda: panel._shown is not None and not panel._shown.has_engine)
+        await wait_until(pilot, lambda: panel._shown is not None and panel._shown.note is not None)
         await pilot.pause()
         text = " ".join(shown(app).replace("▌", " ").split())
         assert "download it again. /restart tries again; for another model, leave with ctrl+q" in text
@@ -93,7 +93,7 @@ async def test_what_was_measured_still_stands(tmp_path: Path) -> None:
         app.chat._take(Lost("It ran out of memory."))
         await wait_until(pilot, lambda: "ran out of memory" in shown(app))
         panel = app.chat_screen.query_one(SidePanel)
-        await wait_until(pilot, lambda: panel._shown is not None and not panel._shown.has_engine)
+        await wait_until(pilot, lambda: panel._shown is not None and panel._shown.note is not None)
         assert "Depth 1 " in shown(app)
         app.chat.tuning.set_depth(7)
         await wait_until(pilot, lambda: "There is no engine" in shown(app))

@@ -101,7 +101,7 @@ def test_a_fence_that_the_reply_left_open_is_closed() -> None:
 def test_a_reply_that_goes_on_is_exported_as_far_as_it_is() -> None:
     conversation = chat()
     conversation.exchanges[0].reply.finished = None
-    assert "ended: cancelled" in markdown(conversation, "t")
+    assert "still being written" in markdown(conversation, "t")
     conversation.exchanges.append(Exchange("and?"))
     assert markdown(conversation, "t").endswith("## You\n\nand?\n")
     assert "and?" in html(conversation, "t")

@@ -96,7 +96,7 @@ def test_paused_goes_before_paced():
 def test_small_budgets_are_in_megabytes():
     assert "RAM 19/25 MB" in header_line(HeaderState(memory=Memory(19_000_000, 25_000_000)), 120).plain
     small = HeaderState(memory=Memory(231_000_000, 25_000_000))
-    assert "process 231 MB, --ram 25" in header_line(small, 120).plain
+    assert "model ≤ 25 of 231 MB" in header_line(small, 120).plain
     assert "RAM 1.2 GB" in header_line(HeaderState(memory=Memory(1_200_000_000, 0)), 120).plain
 
 
