@@ -59,6 +59,7 @@ class ReplayBackend:
         self._news: deque[News] = deque()
         self._next = 0
         self._started = False
+        self._torn_is_said = self._trace.torn_line is None
         self._at = 0.0
         """When the last item was due."""
         self._round_at = -math.inf
@@ -97,6 +98,12 @@ class ReplayBackend:
         """Return what has come due since the last call, in order."""
         if self._started:
             self._advance(self._clock())
+        if self.has_ended and not self._torn_is_said:
+            self._torn_is_said = True
+            torn = (
+                f"The recording breaks off here, in the middle of line {self._trace.torn_line} of its file."
+            )
+            self._news.append(Refused(None, torn))
         return [self._news.popleft() for _ in range(len(self._news))]
 
     def generate(self, messages: Sequence[ChatMessage], options: Mapping[str, object]) -> None:

@@ -2,8 +2,8 @@
 
 One JSON object a line. A line with "event" is an event of the engine; of the others, which are the app's own,
 "user" and "system" are read, and the rest is passed over. What a crash leaves is no error: a last line that
-breaks off is left out, and a reply that breaks off counts as cancelled. Sessions leave out what a round
-drafted, since its verification says it again; here it is put back.
+breaks off is left out (the trace says so), and a reply that breaks off counts as cancelled. Sessions leave
+out what a round drafted, since its verification says it again; here it is put back.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from app.backends.base import Said
-from engine.errors import UsageError, shown, shown_error
+from engine.errors import UsageError, shown
 from engine.event_json import from_json
 from engine.events import (
     Drafted,
@@ -41,6 +41,8 @@ class Trace:
     """In order; each reply is a header, other events and a finished."""
     system: str = ""
     """The last system prompt it names."""
+    torn_line: int | None = None
+    """The number of the last line, where it breaks off and was left out."""
 
     @property
     def headers(self) -> tuple[Header, ...]:
@@ -57,6 +59,7 @@ def read_trace(path: Path) -> Trace:
         raise UsageError(f"{shown(path)} cannot be read ({reason}): give the file of a recording.") from None
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     builder = _Builder()
+    torn_line = None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -64,12 +67,13 @@ def read_trace(path: Path) -> Trace:
             builder.take(line)
         except ValueError as error:
             if number == len(lines) and builder.items:
-                break  # without its newline, it was being written
+                torn_line = number  # without its newline, it was being written
+                break
             raise UsageError(f"{shown(path)}, line {number}: {error}") from None
     builder.close_reply()
     if not any(isinstance(item, Header) for item in builder.items):
         raise UsageError(f"{shown(path)} holds no reply: give the file of a recording or a session.")
-    return Trace(tuple(builder.items), builder.system)
+    return Trace(tuple(builder.items), builder.system, torn_line)
 
 
 class _Builder:
@@ -86,8 +90,8 @@ class _Builder:
         """Read a line; ValueError says in one sentence what is wrong with it."""
         try:
             data = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"It is not JSON ({shown_error(error)}).") from None
+        except (ValueError, RecursionError):
+            raise ValueError("It is not JSON, as every line of a recording is.") from None
         if not isinstance(data, dict):
             raise ValueError("It is not a JSON object.")
         if "event" in data:

@@ -46,12 +46,20 @@ class InspectPane(Vertical):
         ),
     ]
 
-    def __init__(self, conversation: Conversation, place: Place, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        conversation: Conversation,
+        place: Place,
+        *,
+        is_live: bool = True,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
         super().__init__(id=id)
+        self._is_live = is_live
         self._shown = conversation, place
 
     def compose(self) -> ComposeResult:
-        yield Inspector(id="inspect-token")
+        yield Inspector(is_live=self._is_live, id="inspect-token")
         turning = f"{key_of(self, 'inspect.before')} {key_of(self, 'inspect.after')}".strip()
         line = key_line(self, f"{turning} token", "↑ ↓ scroll", ("inspect.leave", "back"))
         yield KeyLine(line, id="inspect-keys")

@@ -57,7 +57,8 @@ class Inspecting(_Base):
         self.query_one(Transcript).hold(on=True)
         self.add_class("-inspecting")
         if self._pane is None:
-            self._pane = InspectPane(self.chat.conversation, place, id="inspect")
+            is_live = self.chat.backend.is_live
+            self._pane = InspectPane(self.chat.conversation, place, is_live=is_live, id="inspect")
             await self.query_one("#middle").mount(self._pane)
         self._pane.display = True
         self.show_inspected()

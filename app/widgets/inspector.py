@@ -40,8 +40,9 @@ class Inspector(VerticalScroll):
 
     DEFAULT_CSS = Path(__file__).with_suffix(".tcss").read_text(encoding="utf-8")
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
+    def __init__(self, *, is_live: bool = True, id: str | None = None) -> None:  # noqa: A002  # Textual's name
         super().__init__(id=id)
+        self._is_live = is_live
         self._text = Content("")
 
     def compose(self) -> ComposeResult:
@@ -49,14 +50,18 @@ class Inspector(VerticalScroll):
 
     def show(self, reply: Reply, token_index: int) -> None:
         """Show a token of a reply."""
-        text = inspection(reply, token_index, self.scrollable_content_region.width or COLUMNS)
+        columns = self.scrollable_content_region.width or COLUMNS
+        text = inspection(reply, token_index, columns, is_live=self._is_live)
         if not text.is_same(self._text):
             self._text = text
             self.query_one("#inspector-text", Static).update(text)
 
 
-def inspection(reply: Reply, token_index: int, columns: int = COLUMNS) -> Content:
-    """Return all about a token of a reply, its tables for a page of so many columns."""
+def inspection(reply: Reply, token_index: int, columns: int = COLUMNS, *, is_live: bool = True) -> Content:
+    """Return all about a token of a reply, its tables for a page of so many columns.
+
+    Of what was not reported it says how to have it, where there is a reply to come.
+    """
     placed = reply.tokens[token_index]
     token, event = placed.token, reply.rounds[placed.round_index]
     first = token_index
@@ -65,7 +70,7 @@ def inspection(reply: Reply, token_index: int, columns: int = COLUMNS) -> Conten
     sections = [
         _token_lines(reply, token_index, event),
         _logprob_lines(token, event),
-        _candidate_lines(event.detail, token_index - first, min(_CANDIDATE, columns // 2)),
+        _candidate_lines(event.detail, token_index - first, min(_CANDIDATE, columns // 2), is_live),
         _expert_lines(event.detail),
         _round_lines(event, placed.round_index),
     ]
@@ -127,10 +132,11 @@ def _replaced_lines(rejected: RejectedToken) -> list[Content]:
     ]
 
 
-def _candidate_lines(detail: RoundDetail | None, place: int, width: int) -> list[Content]:
+def _candidate_lines(detail: RoundDetail | None, place: int, width: int, is_live: bool) -> list[Content]:
     heading = _heading("LIKELIEST")
     if detail is None or place >= len(detail.tokens):
-        return [heading, Content.styled("Not reported: /detail on reports it from the next reply on.", "dim")]
+        live, recorded = "Not reported: /detail on reports it from the next reply on.", "It was not recorded."
+        return [heading, Content.styled(live if is_live else recorded, "dim")]
     of_token = detail.tokens[place]
     columns = ["main model".ljust(width), "drafter" if of_token.draft else ""]
     lines = [heading, Content.styled("".join(columns).rstrip(), "$text-muted")]

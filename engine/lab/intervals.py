@@ -7,6 +7,7 @@ are, with replacement, and takes the difference of the pooled means; the interva
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,11 @@ class Interval:
     mean: float
     low: float
     high: float
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is an interval: of one text there is none."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
 
     @property
     def is_zero(self) -> bool:

@@ -31,6 +31,8 @@ class Verdict(StrEnum):
     WORSE = "worse"
     TIED = "tied"
     """The data cannot tell them apart."""
+    UNKNOWN = "unknown"
+    """There are no intervals to tell by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class WiringRow:
         if self.wiring == BASE:
             return Verdict.BASE
         gain = self.accepted_difference
+        if not gain.is_known:
+            return Verdict.UNKNOWN
         if not gain.is_zero:
             return Verdict.BETTER if gain.mean > 0 else Verdict.WORSE
         loss = self.cross_entropy_difference
@@ -92,6 +96,11 @@ class WiringReport:
         return next(row for row in self.rows if row.wiring == BASE)
 
     @property
+    def has_intervals(self) -> bool:
+        """Whether wirings can be told apart: it takes two texts."""
+        return all(row.accepted_difference.is_known for row in self.rows)
+
+    @property
     def best(self) -> WiringRow:
         """The first row."""
         return self.rows[0]
@@ -117,6 +126,12 @@ class WiringReport:
             f"{_capital(BASE.order)}, {BASE.state}, {BASE.end_norm}, {BASE.token}: {_percent(base)} of first "
             f"drafts accepted."
         ]
+        if not self.has_intervals:
+            return [
+                *lines,
+                "One text gives no intervals, so no other wiring is called better, worse or tied: "
+                "a longer text gives them.",
+            ]
         worse = [row for row in alone if row.verdict is Verdict.WORSE]
         tied = [row for row in alone if row.verdict is not Verdict.WORSE]
         by_drafts = [row for row in worse if not row.accepted_difference.is_zero]
@@ -186,7 +201,7 @@ def ranked(rows: Sequence[WiringRow]) -> tuple[WiringRow, ...]:
     groups = (Verdict.BETTER, Verdict.TIED, Verdict.WORSE)
 
     def key(row: WiringRow) -> tuple[float, ...]:
-        verdict = Verdict.TIED if row.verdict is Verdict.BASE else row.verdict
+        verdict = Verdict.TIED if row.verdict in (Verdict.BASE, Verdict.UNKNOWN) else row.verdict
         accepted, nats = round(row.accepted, 6), round(row.cross_entropy, 4)
         return groups.index(verdict), -accepted, nats, row.wiring != BASE
 

@@ -11,7 +11,7 @@ from engine.decoding.reply import Reply
 from engine.errors import CheckpointError, DraftscopeError, UsageError
 from engine.events import Finished, FinishReason, Verified
 from engine.lab.measure import Lab
-from engine.lab.texts import PROMPTS, REPLY_TOKENS, blocks
+from engine.lab.texts import PROMPTS, REPLY_TOKENS, blocks, counted
 from engine.lanes import Lane
 from engine.options import GenerateOptions, Mode
 from engine.text.prompt import Prompt
@@ -50,7 +50,7 @@ def run_lab(
         else:
             ids = tokenizer.encode_raw(text)
             texts = [(block, 0) for block in blocks(ids, decoder.state.context)]
-            source = f"a given text of {len(ids):,} tokens"
+            source = f"a given text of {counted(len(ids), 'token')}"
         return Lab(decoder.mtp, decoder.check, progress).report("", source, texts)
     except Cancelled:
         return None

@@ -36,6 +36,11 @@ LEAST_TOKENS = 12
 MOST_BLOCKS = 24
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of things, one of them without an s."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def blocks(ids: Sequence[int], context: int) -> list[tuple[int, ...]]:
     """Cut a text into blocks, evenly spread over it where there are more than are read.
 
@@ -52,7 +57,9 @@ def blocks(ids: Sequence[int], context: int) -> list[tuple[int, ...]]:
     if len(cut) > 1 and len(cut[-1]) < LEAST_TOKENS:
         cut.pop()
     if not cut or len(cut[0]) < LEAST_TOKENS:
-        raise UsageError(f"The text has {len(ids)} tokens, and the lab needs at least {LEAST_TOKENS}.")
+        raise UsageError(
+            f"The text has {counted(len(ids), 'token')}, and the lab needs at least {LEAST_TOKENS}."
+        )
     if len(cut) <= MOST_BLOCKS:
         return cut
     return [cut[number * len(cut) // MOST_BLOCKS] for number in range(MOST_BLOCKS)]

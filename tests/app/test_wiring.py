@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import cli
-from app.wiring_page import SHADES, far_table, heat_map, plot, shade, wiring_page
+from app.wiring_page import COLUMNS, SHADES, far_table, heat_map, plot, shade, wiring_page
 from app.wiring_svg import far_svg
 from engine.errors import CheckpointError
-from engine.lab.intervals import Interval
+from engine.lab.far import FREQUENT, MTP, NGRAM
+from engine.lab.intervals import Interval, paired
 from engine.lab.results import FarRow, WiringReport, WiringRow, ranked
-from engine.lab.wiring import BASE, Order, Position, Wiring
+from engine.lab.wiring import BASE, TRIED, Order, Position, Wiring
 from tests.engine.fake_engine import FakeEngine
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def test_it_prints_the_verdict_the_map_and_the_plot(capsys: pytest.CaptureFixtur
     assert out == f"{wiring_page(REPORT)}\n"
     assert "Embedding first, after the final norm" in out.splitlines()[0]
     assert "hidden state first: 4 %" in out
-    assert "cannot tell apart from it: position i + 1." in out
+    assert "cannot tell apart from it: position i + 1." in " ".join(out.split())
     assert Lab.read is None
 
 
@@ -119,10 +121,36 @@ def test_a_name_cannot_break_out_of_the_picture() -> None:
 
 def test_the_map_has_a_line_a_wiring_and_shades_by_share() -> None:
     lines = heat_map(REPORT.rows)
-    assert len(lines) == 4
-    assert "█ 90 % ▓ 50 % ▒ 25 %    0 %" in lines[1]
-    assert lines[3].endswith("worse")
-    assert lines[1].rstrip().endswith("0.250")
+    assert [line.strip() for line in lines[1::2]] == [row.wiring.label for row in REPORT.rows]
+    assert "█ 90 % ▓ 50 % ▒ 25 %    0 %" in lines[2]
+    assert lines[6].endswith("worse")
+    assert lines[2].endswith("0.250")
+
+
+def test_no_line_is_too_long_for_a_page_within_80_columns() -> None:
+    loss = Interval(-1.11, -1.72, 1.51)
+    rows = [WiringRow(each, (0.97, 0.56, 0.34, 0.16), 209.311, loss, Interval(5, 4, 6)) for each in TRIED]
+    far = tuple(FarRow(name, (1.0,) * 8) for name in (MTP, NGRAM, FREQUENT))
+    source = "the model's own greedy continuations of 16 prompts"
+    said = wiring_page(WiringReport("", source, 16, 123_456, ranked(rows), far, 123_456)).splitlines()
+    assert max(map(len, said)) <= COLUMNS < 74
+    assert sum(line.endswith("209.311 worse, nats") for line in said) == len(TRIED) - 1
+    assert f"■ {FREQUENT}" + "  100" * 8 in said
+
+
+def test_of_one_text_nothing_is_called_tied_or_worse_and_no_interval_is_shown() -> None:
+    rows = [
+        replace(row, accepted_difference=paired([each], [9]), cross_entropy_difference=paired([each], [9]))
+        for row, each in zip(REPORT.rows, (0.0, 0.0, -9.0), strict=True)
+    ]
+    page = wiring_page(replace(REPORT, rows=ranked(rows), texts=1, places=1))
+    said = " ".join(page.split())
+    assert "90 % of first drafts accepted. One text gives no intervals" in said
+    assert said.count("interval") == 1
+    assert said.count("tied") == said.count("worse") == 1  # in that sentence
+    assert "inf " not in said
+    assert "-1.00 9.500" in said
+    assert "1 place in 1 text." in said
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
@@ -140,4 +168,4 @@ def test_every_share_is_on_the_plot(shares: list[list[float]]) -> None:
     for place, share in enumerate(shares[0]):
         line = lines[height - round(share * height)]
         assert line[8 + place * 7 + 3] == "●"
-    assert len(far_table(rows)) == len(rows)
+    assert len(far_table(rows)) == len(rows) + 1

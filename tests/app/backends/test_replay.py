@@ -210,6 +210,27 @@ def test_a_reply_that_breaks_off_is_closed(tmp_path: Path) -> None:
     assert list(read_trace(file).items) == [HEADER, FIRST, closed, Said("again"), HEADER, FIRST, closed]
 
 
+def test_a_file_cut_in_mid_line_says_so_where_it_ends(tmp_path: Path) -> None:
+    player = Player(tmp_path, lines(HEADER, FIRST) + '{"event":"veri', speed=0)
+    player.backend.start()
+    *_, end, said = player.after(0)
+    assert end == Finished(FinishReason.CANCELLED, 1, 0.0)
+    assert isinstance(said, Refused)
+    assert "breaks off here, in the middle of line 3" in said.message
+    assert player.after(9) == []
+    whole = Player(tmp_path, lines(*reply(1)), speed=0)
+    whole.backend.start()
+    assert not any(isinstance(each, Refused) for each in whole.after(0))
+
+
+def test_what_is_no_json_gets_a_sentence_without_the_parsers_words(tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    file.write_text("Once upon a time.\n")
+    with pytest.raises(UsageError) as refused:
+        read_trace(file)
+    assert str(refused.value).endswith("text.txt, line 1: It is not JSON, as every line of a recording is.")
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

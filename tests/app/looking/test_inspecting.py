@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from app.backends.replay import ReplayBackend
 from app.backends.scripted import ScriptedBackend
 from app.chat import Status
 from app.screens.inspect import InspectPane
+from engine.event_json import to_json
+from engine.events import Finished, FinishReason, Header
+from engine.options import GenerateOptions
 from tests.app.chat.driving import made_app, sent, shown, wait_until
+from tests.app.panel.made import verified
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,6 +151,18 @@ async def test_a_reply_shown_as_markdown_shows_its_tokens(tmp_path: Path) -> Non
         await pilot.press("f6")
         assert "token 40 of 40" in shown(app)
         assert is_in_view(app)
+
+
+async def test_of_a_recording_it_does_not_speak_of_a_reply_to_come(tmp_path: Path) -> None:
+    file = tmp_path / "trace.jsonl"
+    told = (Header("small", GenerateOptions()), verified(0, [1]), Finished(FinishReason.STOP, 1, 1.0))
+    file.write_text("".join(json.dumps(to_json(each)) + "\n" for each in told), encoding="utf-8")
+    app = made_app(tmp_path, ReplayBackend(file, speed=0))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_until(pilot, lambda: app.chat_screen.transcript.row_count > 0)
+        await pilot.press("f6")
+        await wait_until(pilot, lambda: "It was not recorded." in shown(app))
+        assert "/detail" not in shown(app)
 
 
 async def test_it_closes_when_its_token_is_gone(tmp_path: Path) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import pytest
+from textual.widgets import Static
 
 from app.backends.base import Lost, Refused, WiringFound, WiringProgress
 from app.backends.scripted import ScriptedBackend
 from app.chat import Chat
 from app.chat_state import Status
 from app.screens.wiring import WiringScreen
+from app.wiring_page import wiring_page
+from engine.lab.intervals import Interval
+from engine.lab.results import WiringRow, ranked
+from engine.lab.wiring import TRIED
 from tests.app.chat.driving import made_app, sent, shown, wait_until
 from tests.app.chat.fake_backend import LOADED, FakeBackend
 from tests.app.test_wiring import REPORT
@@ -16,9 +24,8 @@ from tests.app.test_wiring import REPORT
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
 SIZE = (120, 40)
+LOSS = Interval(5.0, 4.0, 6.0)
 
 
 class Lab(ScriptedBackend):
@@ -60,6 +67,23 @@ async def test_it_shows_progress_then_what_was_found_and_keeps_it(
         await sent(pilot, "/wiring")
         await wait_until(pilot, lambda: "Embedding first" in shown(app))
         assert backend.asked == 1
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
+async def test_its_lines_fit_the_page(tmp_path: Path, size: tuple[int, int]) -> None:
+    rows = ranked(
+        [WiringRow(each, (0.97, 0.5, 0.25, 0.0), 209.3, Interval(0.0, -1.5, 1.5), LOSS) for each in TRIED]
+    )
+    backend = Lab(seed=1)
+    app = made_app(tmp_path, backend)
+    async with app.run_test(size=size) as pilot:
+        await wait_until(pilot, lambda: app.chat.status is Status.READY)
+        await sent(pilot, "/wiring")
+        backend._news.append(WiringFound(replace(REPORT, rows=rows)))
+        await wait_until(pilot, lambda: "Embedding first, after" in shown(app))
+        page = app.screen.query_one("#wiring-text", Static)
+        await wait_until(pilot, lambda: page.size.height > len(TRIED))
+        assert page.size.height == len(wiring_page(replace(REPORT, rows=rows)).splitlines())
 
 
 async def test_escape_stops_the_lab_first(tmp_path: Path) -> None:

@@ -104,6 +104,12 @@ def test_without_detail_it_says_how_to_get_it():
     assert "/detail on" in said(2)
 
 
+def test_of_a_recording_it_says_that_it_was_not_recorded():
+    text = inspection(REPLY, 2, is_live=False).plain
+    assert "It was not recorded." in text
+    assert "/detail" not in text
+
+
 def test_control_characters_are_shown_and_not_obeyed():
     event = verified(1, [2])
     reply = reply_of(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.errors import UsageError
 from engine.lab.far import Frequent, far_row, ngram_guess, right_until
 from engine.lab.intervals import Interval, paired
 from engine.lab.results import Verdict, WiringReport, WiringRow, ranked
@@ -46,6 +47,8 @@ def test_more_texts_that_agree_make_it_narrow_and_one_alone_says_nothing() -> No
     alone = paired([5.0], [10])
     assert (alone.mean, alone.low, alone.high) == (0.5, -math.inf, math.inf)
     assert alone.is_zero
+    assert few.is_known
+    assert not alone.is_known
 
 
 def test_a_difference_that_is_always_there_is_told_from_nothing() -> None:
@@ -85,6 +88,21 @@ def test_what_keeps_as_many_drafts_is_worse_by_nats_alone() -> None:
     assert "Tied with it by drafts, worse than its" in said
     assert "nats: before the final norm" in said
     assert "Worse than its" not in said
+
+
+def test_without_intervals_nothing_is_said_of_other_wirings() -> None:
+    rows = [row(BASE, 0.94, paired([0.0], [9])), row(Wiring(order=Order.HIDDEN), 0.0, paired([-9.0], [9]))]
+    found = report(*rows)
+    assert [each.verdict for each in found.rows] == [Verdict.BASE, Verdict.UNKNOWN]
+    first, second = found.verdict()
+    assert "94 % of first drafts accepted" in first
+    assert "One text gives no intervals" in second
+    assert WiringReport.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_a_text_of_one_token_has_1_token() -> None:
+    with pytest.raises(UsageError, match="The text has 1 token, and"):
+        blocks([7], 4096)
 
 
 def test_a_better_wiring_is_named_by_the_fewest_changes_that_give_it() -> None:
