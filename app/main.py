@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from textual.notifications import Notify
     from textual.screen import Screen
 
     from app.chat import Chat
@@ -34,6 +35,10 @@ LOOK_EVERY_SECONDS = 1.0
 KEEPING_SECONDS = 5.0
 """How long leaving waits for the cache to be written."""
 LOOKING_SECONDS = 1 / 30
+NOTICES = 2
+"""That stand at once: more would cover what one has asked to see."""
+OBJECTIONS = 3
+"""To keys, that are said in one notice."""
 
 
 class DraftscopeApp(App[None]):
@@ -83,11 +88,19 @@ class DraftscopeApp(App[None]):
         if self.settings.keys:
             self._rebind(self.settings.keys)
         self.push_screen(self.chat_screen)
+        self.screen_change_signal.subscribe(self, lambda _screen: self.clear_notifications(), immediate=True)
         self.call_after_refresh(self._begin)
         self.set_interval(LOOK_EVERY_SECONDS, self._load_user_themes)
         if not self.is_headless:
             loop = asyncio.get_running_loop()
             watch_terminal(lambda: None if loop.is_closed() else loop.call_soon_threadsafe(self._hung_up))
+
+    def on_notify(self, message: Notify) -> None:
+        """Make room for a notice, before Textual takes it up: of those before it, only the newest stays."""
+        others = [each for each in self._notifications if each.message != message.notification.message]
+        for each in list(self._notifications):
+            if each not in others[1 - NOTICES :]:
+                self._unnotify(each, refresh=False)
 
     def watch_theme(self, _before: str, now: str) -> None:
         """Remember a theme that was chosen here, by its name or from the list."""
@@ -200,8 +213,11 @@ class DraftscopeApp(App[None]):
 
         found = checked_keys(keys, self._bindings)
         self.set_keymap(found.keys)
-        for sentence in found.objections:
-            self.notify(sentence, severity="warning", markup=False, timeout=10)
+        sentences = list(found.objections[:OBJECTIONS])
+        if more := len(found.objections) - len(sentences):
+            sentences.append(f"The same goes for {more} more.")
+        if sentences:
+            self.notify("\n".join(sentences), severity="warning", markup=False, timeout=10)
 
     def _hung_up(self) -> None:
         self.chat.close()

@@ -200,8 +200,8 @@ class ChatScreen(ChatVerbs, Screen[None]):
             self.transcript.refresh_tail()
         is_lost = self.chat.status is Status.LOST
         for notice in (*changed.notices, *self.shell.take_notices()):
-            if notice == self.chat.trouble and self.is_active:  # which stands above the prompt
-                continue
+            if notice == self.chat.trouble and (self.is_active or self._ended_comparison_says(notice)):
+                continue  # it stands above the prompt, or on the page
             self.notify(
                 harmless(notice),
                 severity="error" if is_lost else "information",
@@ -226,6 +226,10 @@ class ChatScreen(ChatVerbs, Screen[None]):
             key = key_of(self, "chat.stop")
             back = f"{key} gives it back" if key else "/stop gives it back"
             line.update(Content.assemble("Waits: ", (visible(" ".join(text.split())), "bold"), f"   {back}"))
+
+    def _ended_comparison_says(self, text: str) -> bool:
+        finished = self.chat.comparison.finished if self.chat.comparison is not None else None
+        return finished is not None and finished.message == text
 
     def _dismiss_welcome(self) -> None:
         """Take the welcome away, for good once it was read."""

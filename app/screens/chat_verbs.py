@@ -186,6 +186,7 @@ class ChatVerbs(Inspecting):
         self.shell.remember({"view": str(self.transcript.view)})
 
     def verb_markdown(self, _argument: str) -> None:
+        self.action_leave_inspector()  # its token would no longer be there
         self.transcript.toggle_markdown()
 
     def verb_thoughts(self, _argument: str) -> None:

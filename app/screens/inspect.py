@@ -61,7 +61,9 @@ class InspectPane(Vertical):
     def compose(self) -> ComposeResult:
         yield Inspector(is_live=self._is_live, id="inspect-token")
         turning = f"{key_of(self, 'inspect.before')} {key_of(self, 'inspect.after')}".strip()
-        line = key_line(self, f"{turning} token", "↑ ↓ scroll", ("inspect.leave", "back"))
+        ends = f"{key_of(self, 'inspect.first')} {key_of(self, 'inspect.last')}".strip()
+        pieces = [f"{keys} {what}" for keys, what in ((turning, "token"), (ends, "ends")) if keys]
+        line = key_line(self, *pieces, "↑ ↓ scroll", ("inspect.leave", "back"))
         yield KeyLine(line, id="inspect-keys")
 
     def on_mount(self) -> None:
@@ -83,5 +85,9 @@ class InspectPane(Vertical):
         inspector = self.query_one(Inspector)
         inspector.show(reply, token)
         if is_other:
-            inspector.scroll_home(animate=False)
+            self.to_top()
         return True
+
+    def to_top(self) -> None:
+        """Show the page from its first line on."""
+        self.query_one(Inspector).scroll_home(animate=False, force=True)

@@ -61,7 +61,9 @@ class Inspecting(_Base):
             self._pane = InspectPane(self.chat.conversation, place, is_live=is_live, id="inspect")
             await self.query_one("#middle").mount(self._pane)
         self._pane.display = True
+        self.app.clear_notifications()  # they would cover the token's name
         self.show_inspected()
+        self._pane.to_top()
         self._pane.query_one("#inspect-token").focus()
 
     def show_inspected(self) -> None:

@@ -100,7 +100,10 @@ class SessionsScreen(ModalScreen[str | None]):
             said = f"Press {key} once more to delete {title} for good."
             self.notify(said, severity="warning", markup=False)
             return
-        self._try(lambda: self._kept.delete(ident))
+        title = shown(_title(self._infos[ident]))
+        self.app.clear_notifications()  # it need not be pressed once more
+        if self._try(lambda: self._kept.delete(ident)):
+            self.notify(f"{title} is deleted.", markup=False)
 
     def _fill(self) -> None:
         """List the chats; the cursor stays on its chat, wherever that has gone."""
@@ -136,12 +139,16 @@ class SessionsScreen(ModalScreen[str | None]):
         self.query_one(Input).display = False
         self._fill()
 
-    def _try(self, change: Callable[[], None]) -> None:
+    def _try(self, change: Callable[[], None]) -> bool:
+        """Change something and list the chats anew; returns whether it went well."""
         try:
             change()
         except DraftscopeError as error:
             self.notify(str(error), severity="error", markup=False)
-        self._fill()
+            return False
+        finally:
+            self._fill()
+        return True
 
 
 def _title(info: SessionInfo) -> str:

@@ -182,10 +182,14 @@ class RowsView(ScrollView):
             return False
         new = [turn for turn in turns if turn.reply.finished and id(turn.reply) not in self._finished]
         self._finished |= {id(turn.reply): turn.reply for turn in new}
-        new = [turn for turn in new if turn.reply.tokens][-RENDERED_AT_ONCE:]
+        new = [turn for turn in new if turn.reply.tokens and not self._stays_plain(turn)][-RENDERED_AT_ONCE:]
         for turn in new:
             self._render_turn(turn)
         return bool(new)
+
+    def _stays_plain(self, _turn: Turn) -> bool:
+        """Whether a reply is not to be shown as Markdown when it finishes."""
+        return False
 
     def _render_again(self) -> None:
         """Give replies that are shown as Markdown the colours of another theme."""

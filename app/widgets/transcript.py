@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from textual import events
     from textual.binding import BindingType
 
-    from app.conversation import Conversation
+    from app.conversation import Conversation, Reply
     from app.transcript.layout import Place
     from app.transcript.turn import Turn
 
@@ -80,6 +80,8 @@ class Transcript(RowsView, can_focus=True):
         """Whether the view stays with the cursor, wherever the tail goes."""
         self._followed = False
         """Whether it followed before."""
+        self._newest: Reply | None = None
+        """The reply that was the newest when the cursor could last be let go of."""
 
     def show(self, conversation: Conversation) -> None:
         """Show a conversation, or take up what has changed anywhere in this one."""
@@ -92,6 +94,7 @@ class Transcript(RowsView, can_focus=True):
     def refresh_tail(self) -> None:
         """Take up what the last exchange has become."""
         super().refresh_tail()
+        self._let_go_of_old()
         self.cursor = self.validate_cursor(self.cursor)  # what it is on may have been folded, or be gone
 
     def cycle_view(self) -> View:
@@ -125,9 +128,10 @@ class Transcript(RowsView, can_focus=True):
 
         A reply that is shown as Markdown shows its tokens again.
         """
+        self._lay_out()  # a tail that waits to be taken up, as well
         if place[0] < len(self._rows.turns) and self._rows.turns[place[0]].body.is_rendered:
             self._rows.turns[place[0]].body.render(None)
-        self._lay_out()  # a tail that waits to be taken up, as well
+            self._measure_anew()
         self.cursor = place
         if self.cursor is not None:
             self._bring_into_view(self.cursor)
@@ -150,6 +154,7 @@ class Transcript(RowsView, can_focus=True):
             self.follow()
         else:
             self._following_changed()
+        self._let_go_of_old()
 
     def follow(self) -> None:
         """Go to the end and move with it; while the view is held, go to the last token."""
@@ -172,8 +177,23 @@ class Transcript(RowsView, can_focus=True):
 
     def _lay_out(self) -> None:
         super()._lay_out()
+        self._let_go_of_old()
         self.cursor = self.validate_cursor(self.cursor)
         self._stay()
+
+    def _let_go_of_old(self) -> None:
+        """Let go of a cursor on an older reply, once there is a new one and nothing is held."""
+        newest = self._rows.turns[-1].reply if self._rows.turns else None
+        if self._holds or newest is self._newest:
+            return
+        self._newest = newest
+        if self.cursor is not None and self.cursor[0] < len(self._rows.turns) - 1:
+            self.cursor = None
+
+    def _stays_plain(self, turn: Turn) -> bool:
+        """Whether this is the reply whose tokens are looked at."""
+        place = self.cursor if self._holds else None
+        return place is not None and place[0] < len(self._rows.turns) and self._rows.turns[place[0]] is turn
 
     def _stay(self) -> None:
         if self._holds and self.cursor is not None:

@@ -101,6 +101,15 @@ async def test_keys_that_cannot_be_meant_are_said_and_the_old_ones_stay(tmp_path
         assert app.chat.tuning.options.depth == depth + 1
 
 
+async def test_many_keys_that_cannot_be_meant_are_said_in_one_notice(tmp_path: Path) -> None:
+    names = ("less", "more", "mode", "pause", "compare")
+    app = made_app(tmp_path, keys={f"chat.{name}": "f99" for name in names})
+    async with app.run_test(size=SIZE):
+        (notice,) = said(app)
+        assert [f"chat.{name}" in notice for name in names] == [True, True, True, False, False]
+        assert notice.endswith("The same goes for 2 more.")
+
+
 async def test_pages_name_keys_as_they_are_bound(tmp_path: Path) -> None:
     keys = {
         "chat.more": "f9",

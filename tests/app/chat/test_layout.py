@@ -53,13 +53,26 @@ async def test_notices_stand_below_the_header_and_leave_the_prompt_alone(
         toast = (await noticed(app, pilot))[0]
         assert toast.region.y == screen.query_one("Header").region.bottom
         assert toast.region.right >= size[0] - 2
-        for _ in range(12):
-            screen.notify("A sentence of a length that one may meet in a notice of this app, or in two.")
-        await wait_until(pilot, lambda: len(screen.query(Toast)) == 13)
-        await pilot.pause()
+        for number in range(12):
+            screen.notify(f"{number}: a sentence of a length that one may meet in a notice, or in two.")
+        await wait_until(pilot, lambda: "11: a sentence" in shown(app))
+        await wait_until(pilot, lambda: len(screen.query(Toast)) == 2)
+        assert "10: a sentence" in shown(app)
         legend = screen.query_one("#legend").region
         assert screen.query_one(ToastRack).region.bottom <= legend.y
         assert "▌ /foo" in shown(app)
+
+
+async def test_a_notice_stands_once_and_goes_with_its_page(tmp_path: Path) -> None:
+    app = made_app(tmp_path)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        for key in ("f3", "escape"):
+            for _ in range(3):
+                app.notify(f"Said before {key}.")
+            await wait_until(pilot, lambda key=key: f"Said before {key}." in shown(app))  # type: ignore[misc]
+            assert len(app.screen.query(Toast)) == 1
+            await pilot.press(key)
+            await wait_until(pilot, lambda: not app.screen.query(Toast))
 
 
 @pytest.mark.parametrize("key", ["f3", "ctrl+p"])

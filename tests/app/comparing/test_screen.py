@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from textual.widgets import Input
 
+from app.backends.base import Lost
 from app.backends.scripted import ScriptedBackend
 from app.chat import Status
 from app.screens.compare import CompareScreen
@@ -197,7 +198,7 @@ async def test_m_and_j_write_the_table_to_new_files_and_the_clipboard(tmp_path: 
         assert app.chat.comparison is not None
         assert data["lanes"][2]["ratio"] == app.chat.comparison.report.ratio(2)
         assert json.loads(app.clipboard) == data
-        assert str(here / names[2]) in said(app)
+        assert all(str(here / name) in said(app) for name in names[:2]), "the newest two"
 
 
 async def test_where_no_file_can_be_written_the_clipboard_has_it(
@@ -269,3 +270,18 @@ async def test_the_chat_s_table_has_what_was_compared_and_the_header_says_what_g
         await wait_until(pilot, lambda: over(app))
         assert app.chat.figures.ratio(Mode.MTP, 2) == app.chat.comparison.report.ratio(1)  # type: ignore[union-attr]
         await wait_until(pilot, lambda: "comparing" not in shown(app))
+
+
+async def test_what_ended_the_comparison_is_said_once_on_its_page(tmp_path: Path) -> None:
+    app = made_app(tmp_path / "chats", ScriptedBackend(seed=1, reply_tokens=4000))
+    async with app.run_test(size=SIZE) as pilot:
+        await sent(pilot, "/compare")
+        await wait_until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        assert app.chat.compare("say something", [Lane(Mode.MTP, 0), Lane(Mode.MTP, 1)])
+        await wait_until(pilot, lambda: app.chat.status is Status.COMPARING)
+        app.chat._take(Lost("It ran out of memory."))
+        await wait_until(pilot, lambda: "It ran out of memory." in shown(app))
+        await wait_until(pilot, lambda: not app.chat._changed.notices)
+        await pilot.pause()
+        assert said(app) == ""
+        assert shown(app).count("It ran out of memory.") == 1

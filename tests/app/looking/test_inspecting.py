@@ -11,6 +11,8 @@ from app.backends.replay import ReplayBackend
 from app.backends.scripted import ScriptedBackend
 from app.chat import Status
 from app.screens.inspect import InspectPane
+from app.widgets.inspector import Inspector
+from app.widgets.key_line import KeyLine
 from engine.event_json import to_json
 from engine.events import Finished, FinishReason, Header
 from engine.options import GenerateOptions
@@ -78,7 +80,9 @@ async def test_the_text_wraps_beside_it_and_the_token_is_in_view(
         await pilot.resize_terminal(size[0] - 2, size[1] - 3)
         await pilot.pause()
         assert is_in_view(app)
-        assert "← → token   ↑ ↓ scroll   esc back" in shown(app)
+        said = " ".join(str(pane(app).query_one(KeyLine).render()).split())
+        assert said == "← → token ^home ^end ends ↑ ↓ scroll esc back"
+        assert all(word in shown(app) for word in ("→ token", "^end", "ends", "scroll", "esc back"))
 
 
 async def test_the_token_stays_in_view_while_the_reply_grows(tmp_path: Path) -> None:
@@ -190,3 +194,79 @@ async def test_the_figures_take_its_place(tmp_path: Path) -> None:
         await pilot.pause()
         assert not app.chat_screen.is_inspecting
         assert "tokens/s" in shown(app)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_reply_that_ends_while_it_is_looked_at_keeps_its_tokens(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    app = made_app(tmp_path, ScriptedBackend(seed=1, reply_tokens=300), markdown=True)
+    async with app.run_test(size=size) as pilot:
+        await sent(pilot, "go")
+        await wait_until(pilot, lambda: bool(app.chat_screen.transcript.row_count > 4))
+        await pilot.press("f6")
+        await wait_until(pilot, lambda: app.chat_screen.is_inspecting)
+        await wait_until(pilot, lambda: app.chat.status is Status.READY)
+        await wait_until(pilot, lambda: app.chat_screen.transcript._finished != {})
+        for key, place in (("ctrl+end", 299), ("left", 298), ("ctrl+home", 0), ("right", 1)):
+            await pilot.press(key)
+            assert app.chat_screen.transcript.cursor == (0, place)
+            await wait_until(pilot, lambda place=place: f"token {place + 1} of 300" in shown(app))  # type: ignore[misc]
+        await pilot.press("escape")
+        await app.chat_screen.action_verb("markdown")
+        assert app.chat_screen.transcript._rows.turns[0].body.is_rendered
+
+
+async def test_shown_as_markdown_while_it_is_looked_at_the_reply_is_looked_at_no_longer(
+    tmp_path: Path,
+) -> None:
+    app = made_app(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await asked(app, pilot, "hi")
+        await pilot.press("f6")
+        await app.chat_screen.action_verb("markdown")
+        assert not app.chat_screen.is_inspecting
+        await pilot.press("f6", "left")
+        assert app.chat_screen.transcript.cursor == (0, 38)
+
+
+@pytest.mark.parametrize("keys", [("escape",), ("tab",)])
+async def test_after_a_new_reply_it_opens_on_that_ones_last_token(
+    tmp_path: Path, keys: tuple[str, ...]
+) -> None:
+    app = made_app(tmp_path)
+    async with app.run_test(size=(60, 20)) as pilot:
+        await asked(app, pilot, "hi")
+        await pilot.press("f6", "left", "left")
+        assert app.chat_screen.transcript.cursor == (0, 37)
+        await pilot.press(*keys)
+        app.chat_screen.prompt.focus()
+        await asked(app, pilot, "again")
+        if app.chat_screen.is_inspecting:
+            app.chat_screen.action_leave_inspector()
+        await pilot.press("f6")
+        assert app.chat_screen.transcript.cursor == (1, 39)
+        await wait_until(pilot, lambda: "token 40 of 40" in shown(app))
+
+
+async def test_it_opens_at_its_top_though_it_was_scrolled_before(tmp_path: Path) -> None:
+    app = made_app(tmp_path)
+    async with app.run_test(size=(60, 20)) as pilot:
+        await asked(app, pilot, "hi")
+        await pilot.press("f6", "down", "down", "down", "down")
+        inspector = pane(app).query_one(Inspector)
+        await wait_until(pilot, lambda: inspector.scroll_y > 0)
+        await pilot.press("escape", "f6")
+        await wait_until(pilot, lambda: inspector.scroll_y == 0)
+        await wait_until(pilot, lambda: "token 40 of 40" in shown(app))
+
+
+async def test_a_notice_does_not_cover_the_token_that_is_asked_for(tmp_path: Path) -> None:
+    app = made_app(tmp_path)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await asked(app, pilot, "hi")
+        app.notify("Something was said before.")
+        await wait_until(pilot, lambda: "Something was said" in shown(app))
+        await pilot.press("f6")
+        await wait_until(pilot, lambda: "Something was said" not in shown(app))
+        assert "token 40 of 40" in shown(app)

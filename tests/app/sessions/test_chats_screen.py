@@ -102,6 +102,7 @@ async def test_a_renamed_chat_keeps_its_place_and_the_cursor(folder: Path) -> No
         assert "Press d once more to delete 'alphax' for good." in said(app)
         await pilot.press("d")
         await pilot.pause()
+        assert said(app) == ["'alphax' is deleted."]
         assert titles(folder) == ["gamma", "beta"]
 
 
