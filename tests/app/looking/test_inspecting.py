@@ -200,18 +200,21 @@ async def test_the_figures_take_its_place(tmp_path: Path) -> None:
 async def test_a_reply_that_ends_while_it_is_looked_at_keeps_its_tokens(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    app = made_app(tmp_path, ScriptedBackend(seed=1, reply_tokens=300), markdown=True)
+    app = made_app(tmp_path, ScriptedBackend(seed=1, reply_tokens=120), markdown=True)
     async with app.run_test(size=size) as pilot:
         await sent(pilot, "go")
-        await wait_until(pilot, lambda: bool(app.chat_screen.transcript.row_count > 4))
+        await wait_until(
+            pilot,
+            lambda: bool(app.chat.conversation.exchanges and app.chat.conversation.exchanges[0].reply.tokens),
+        )
         await pilot.press("f6")
         await wait_until(pilot, lambda: app.chat_screen.is_inspecting)
         await wait_until(pilot, lambda: app.chat.status is Status.READY)
         await wait_until(pilot, lambda: app.chat_screen.transcript._finished != {})
-        for key, place in (("ctrl+end", 299), ("left", 298), ("ctrl+home", 0), ("right", 1)):
+        for key, place in (("ctrl+end", 119), ("left", 118), ("ctrl+home", 0), ("right", 1)):
             await pilot.press(key)
             assert app.chat_screen.transcript.cursor == (0, place)
-            await wait_until(pilot, lambda place=place: f"token {place + 1} of 300" in shown(app))  # type: ignore[misc]
+            await wait_until(pilot, lambda place=place: f"token {place + 1} of 120" in shown(app))  # type: ignore[misc]
         await pilot.press("escape")
         await app.chat_screen.action_verb("markdown")
         assert app.chat_screen.transcript._rows.turns[0].body.is_rendered
