@@ -187,7 +187,9 @@ class ChatPrompts:
             self._changed.state = True
 
     def restart(self) -> None:
+        """The chat's own, in `Chat`."""
         raise NotImplementedError
 
     def _notice(self, text: str) -> None:
+        """The chat's own, in `Chat`."""
         raise NotImplementedError

@@ -189,7 +189,9 @@ class ChatTrials:
             self._ready()
 
     def _ready(self) -> None:
+        """The chat's own, in `Chat`."""
         raise NotImplementedError
 
     def _notice(self, text: str) -> None:
+        """The chat's own, in `Chat`."""
         raise NotImplementedError
